@@ -1,0 +1,737 @@
+/* apply_pipeline.c - see apply_pipeline.h.
+ *
+ * Positions: the destination's progress row is the only resume point; the .sub file in the slot follows it and drives retention only.
+ * When a destination transaction that spans several batches (one large source transaction) is lost, the stages are torn down and
+ * everything starts again behind the last commit: what was read and transformed of it is gone with the rollback. */
+#include "apply_pipeline.h"
+
+#include "clock.h"
+#include "dest.h"
+#include "fault.h"
+#include "queue.h"
+#include "seg_reader.h"
+#include "slog.h"
+#include "stop.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    FRAMES_QUEUED = 4, /* decoded frames between reader and transform */
+    FRAME_BYTES_QUEUED = 8 << 20,
+    BATCHES_QUEUED = 2,
+    CONFIRM_EVERY_US = 1000000, /* the .sub file is rewritten at most this often */
+    REFRESH_EVERY_US = 500000,  /* what the status tells of the slot is at most so old */
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_MAX_MS = 10000
+};
+
+struct frame_item {
+    struct frame *frame;
+    unsigned from;
+};
+
+/* One attempt: the three stages between a start and a restart. */
+struct attempt {
+    struct pipeline *p;
+    uint64_t after_lsn, until_lsn; /* until: --once's end; UINT64_MAX otherwise */
+    struct queue *frames, *batches;
+    struct seg_reader *reader;
+    struct shape_table *shapes;
+    struct lua_host *lua;
+    struct transform *transform;
+    pthread_t reader_thread, transform_thread;
+    bool reader_on, transform_on;
+    atomic_bool halt; /* the attempt is over: stages leave without finishing */
+    struct err reader_err, transform_err;
+    bool reader_failed, transform_failed;
+};
+
+struct pipeline {
+    const struct subscription *sub;
+    struct sub_status *status;
+    struct slot *slot;
+    const struct dest_ops *ops;
+    struct dest *dest;
+    struct progress progress; /* as of the last attach or commit */
+    struct slot_sub registered;
+    int64_t confirmed_at_us, refreshed_at_us;
+    uint64_t confirmed_lsn;
+    bool confirm_failing;                     /* said so already */
+    bool deregistered;                        /* the .sub file is no longer ours to write */
+    bool row_by_row;                          /* until the transaction that is open, or comes next, is committed */
+    uint64_t open_changes, open_transactions; /* of pieces that the destination has not committed */
+    struct dest_stats seen;                   /* of the destination, last published */
+    struct dest_stats base;                   /* of destinations closed before */
+    char script_hash[65];
+};
+
+enum outcome { RUN_DONE, RUN_RESTART, RUN_FAIL };
+
+/* --- stages --- */
+
+static void publish_slot(struct sub_status *s, const struct slot_state *st)
+{
+    atomic_store(&s->flushed_lsn, st->flushed_lsn);
+    atomic_store(&s->flushed_changes, st->changes);
+    atomic_store(&s->heartbeat_us, st->heartbeat_us);
+    atomic_store(&s->clock_offset_us, st->clock_offset_us);
+    atomic_store(&s->capture_streaming, st->streaming);
+}
+
+static void note_state(struct attempt *a)
+{
+    publish_slot(a->p->status, seg_reader_state(a->reader));
+}
+
+static void drop_frame_item(void *p)
+{
+    struct frame_item *it = p;
+    frame_unref(it->frame);
+    free(it);
+}
+
+static bool push_frame(struct attempt *a, struct frame *f, unsigned from, struct err *err)
+{
+    struct frame_item *it = malloc(sizeof *it);
+    if (it == NULL) {
+        frame_unref(f);
+        return err_nomem(err);
+    }
+    *it = (struct frame_item){ f, from };
+    if (!queue_push(a->frames, it, frame_memory(f)))
+        drop_frame_item(it);
+    return true;
+}
+
+static bool read_frames(struct attempt *a, struct err *err)
+{
+    uint64_t last = a->after_lsn;
+    while (stop_level() == STOP_NO && !atomic_load(&a->halt)) {
+        struct frame *f = NULL;
+        unsigned from = 0;
+        if (last >= a->until_lsn)
+            return true;
+        int64_t t0 = clock_mono_us();
+        enum seg_read r = seg_reader_next(a->reader, &f, &from, err);
+        atomic_fetch_add(&a->p->status->read_us, (unsigned long long)(clock_mono_us() - t0));
+        if (r == SEG_READ_FAIL)
+            return false;
+        if (r == SEG_READ_END) {
+            note_state(a);
+            if (!seg_reader_wait(a->reader, 1000, stop_fd(), err))
+                return false;
+            note_state(a);
+            continue;
+        }
+        const struct frame_info *info = frame_info(f);
+        last = info->first_lsn + info->nrecords - 1;
+        if (!push_frame(a, f, from, err))
+            return false;
+    }
+    return true;
+}
+
+static void *reader_stage(void *arg)
+{
+    struct attempt *a = arg;
+    a->reader_failed = !read_frames(a, &a->reader_err);
+    queue_close(a->frames);
+    return NULL;
+}
+
+static void publish_transform(struct attempt *a)
+{
+    const struct transform_stats *t = transform_stats(a->transform);
+    struct sub_status *s = a->p->status;
+    atomic_store(&s->script_dropped, t->dropped);
+    atomic_store(&s->script_emitted, t->emitted);
+    atomic_store(&s->script_errors, t->script_errors);
+    if (a->lua != NULL)
+        atomic_store(&s->script_memory, lua_host_memory(a->lua));
+}
+
+static void drop_batch(void *p)
+{
+    batch_free(p);
+}
+
+/* False: nobody takes batches any more. */
+static bool push_batch(struct attempt *a, struct batch *b)
+{
+    publish_transform(a);
+    if (queue_push(a->batches, b, b->bytes))
+        return true;
+    batch_free(b);
+    return false;
+}
+
+static bool feed(struct attempt *a, struct frame_item *it, struct err *err)
+{
+    unsigned from = it->from;
+    while (from < frame_count(it->frame) && !atomic_load(&a->halt)) {
+        struct batch *b = NULL;
+        int64_t t0 = clock_mono_us();
+        bool ok = transform_feed(a->transform, it->frame, &from, &b, err);
+        atomic_fetch_add(&a->p->status->transform_us, (unsigned long long)(clock_mono_us() - t0));
+        if (b != NULL && !push_batch(a, b))
+            return true;
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+/* Merges while the destination is busy, hands on at once when it waits. */
+static bool transform_frames(struct attempt *a, struct err *err)
+{
+    bool gathered = false;
+    while (!atomic_load(&a->halt)) {
+        bool busy = queue_len(a->batches) > 0;
+        struct frame_item *it = queue_pop(a->frames, !gathered ? 1000 : busy ? 1 : 0);
+        if (it != NULL) {
+            bool ok = feed(a, it, err);
+            drop_frame_item(it);
+            if (!ok) {
+                struct batch *rest = transform_take(
+                    a->transform); /* what came before the failing change still counts */
+                if (rest != NULL)
+                    push_batch(a, rest);
+                return false;
+            }
+            gathered = true;
+            continue;
+        }
+        bool closed = queue_closed(a->frames);
+        if (gathered && (!busy || closed)) {
+            struct batch *b = transform_take(a->transform);
+            if (b != NULL && !push_batch(a, b))
+                return true;
+            gathered = false;
+        }
+        if (closed && queue_len(a->frames) == 0)
+            return true;
+    }
+    return true;
+}
+
+static void *transform_stage(void *arg)
+{
+    struct attempt *a = arg;
+    a->transform_failed = !transform_frames(a, &a->transform_err);
+    queue_close(a->frames);
+    queue_close(a->batches);
+    return NULL;
+}
+
+/* --- destination stage: runs on the subscription's own thread --- */
+
+static void publish_dest(struct pipeline *p)
+{
+    const struct dest_stats *d = &p->dest->stats, *b = &p->base;
+    struct sub_status *s = p->status;
+    atomic_store(&s->rows_insert, b->rows_insert + d->rows_insert);
+    atomic_store(&s->rows_update, b->rows_update + d->rows_update);
+    atomic_store(&s->rows_delete, b->rows_delete + d->rows_delete);
+    atomic_store(&s->commits, b->commits + d->commits);
+    atomic_store(&s->batches, b->batches + d->batches);
+    atomic_store(&s->skipped, b->skipped + d->skipped);
+    atomic_store(&s->dead_lettered, b->dead_lettered + d->dead_lettered);
+    atomic_store(&s->coerced, b->coerced + d->coerced);
+}
+
+/* The reader looks at the slot's state only when it has nothing left to read: while the destination is behind, that is never. */
+static void refresh_slot(struct pipeline *p)
+{
+    struct slot_state st = { 0 };
+    struct err ignored;
+    int64_t t = clock_mono_us();
+    if (t - p->refreshed_at_us < REFRESH_EVERY_US)
+        return;
+    p->refreshed_at_us = t;
+    if (slot_state_read(p->slot, &st, &ignored))
+        publish_slot(p->status, &st);
+    slot_state_clear(&st);
+}
+
+/* Writes the .sub file: it follows what the destination made durable; retention goes by it. */
+static bool write_sub(struct pipeline *p, const char *state, const char *error, struct err *err)
+{
+    fault_point("apply.before_confirm");
+    p->registered.confirmed_lsn = p->progress.lsn;
+    p->registered.confirmed_commit_us = p->progress.commit_us;
+    p->registered.applied_changes = p->progress.changes;
+    p->registered.changes = atomic_load(&p->status->applied_slot_changes);
+    p->registered.transactions = p->progress.transactions;
+    snprintf(p->registered.state, sizeof p->registered.state, "%s", state);
+    snprintf(p->registered.error, sizeof p->registered.error, "%.*s", (int)sizeof p->registered.error - 1, error);
+    if (!slot_sub_write(p->slot, &p->registered, err))
+        return false;
+    p->confirmed_lsn = p->progress.lsn;
+    return true;
+}
+
+/* False: the registration has ended, or went to another destination. */
+static bool still_registered(struct pipeline *p, struct err *err)
+{
+    struct slot_sub s;
+    struct err ignored;
+    bool found = false;
+    if (!slot_sub_read(p->slot, p->sub->name, &s, &found, &ignored))
+        return true; /* whatever it is, writing it meets it, too */
+    if (found && !s.lost && strcmp(s.destination, p->registered.destination) == 0)
+        return true;
+    p->deregistered = true;
+    if (!found)
+        return err_set(err, ERR_LOST,
+                       "subscription %s was dropped from slot %s: its segments are no longer kept. Starting it again "
+                       "registers it anew",
+                       p->sub->name, slot_path(p->slot));
+    if (s.lost)
+        return err_set(err, ERR_LOST, "subscription %s was overtaken by retention (%s)", p->sub->name, s.error);
+    return err_set(err, ERR_FENCED,
+                   "subscription %s was started for another destination (%s): one name, one destination; give this one "
+                   "another --name",
+                   p->sub->name, s.destination);
+}
+
+/* At most once a second. A slot that cannot be written to (its disk is full) does not stop the destination: segments are kept a
+ * while longer, that is all. */
+static bool confirm(struct pipeline *p, const char *state, struct err *err)
+{
+    struct err why;
+    int64_t t = clock_mono_us();
+    if (t - p->confirmed_at_us < CONFIRM_EVERY_US || p->confirmed_lsn == p->progress.lsn)
+        return true;
+    p->confirmed_at_us = t;
+    if (!still_registered(p, err))
+        return false;
+    bool ok = write_sub(p, state, "", &why);
+    if (!ok && !p->confirm_failing)
+        slog(SLOG_WARN, "not_confirmed", kv_s("subscription", p->sub->name), kv_s("reason", why.msg));
+    p->confirm_failing = !ok;
+    return true;
+}
+
+static void close_dest(struct pipeline *p)
+{
+    if (p->dest == NULL)
+        return;
+    const struct dest_stats *d = &p->dest->stats;
+    p->base.rows_insert += d->rows_insert;
+    p->base.rows_update += d->rows_update;
+    p->base.rows_delete += d->rows_delete;
+    p->base.commits += d->commits;
+    p->base.batches += d->batches;
+    p->base.skipped += d->skipped;
+    p->base.dead_lettered += d->dead_lettered;
+    p->base.coerced += d->coerced;
+    p->dest->ops->close(p->dest);
+    p->dest = NULL;
+}
+
+/* Opens if need be, and reads progress; the first time takes the subscription over from whoever had it. */
+static bool attach(struct pipeline *p, bool take, struct err *err)
+{
+    if (p->dest != NULL && !p->dest->ops->connected(p->dest))
+        close_dest(p);
+    uint64_t epoch = p->progress.epoch;
+    if (p->dest == NULL && !p->ops->open(p->sub, &p->dest, err))
+        return false;
+    p->progress.epoch = epoch;
+    return p->dest->ops->attach(p->dest, slot_uuid(p->slot), take, p->script_hash, &p->progress, err);
+}
+
+/* Waits and attaches again until it works. False: stop or a fault that will not pass. */
+static bool reattach(struct pipeline *p, const struct err *why, struct err *err)
+{
+    unsigned backoff_ms = BACKOFF_FIRST_MS;
+    struct err last = *why;
+    atomic_store(&p->status->state, SUB_RETRYING);
+    for (;;) {
+        atomic_fetch_add(&p->status->retries, 1);
+        slog(SLOG_WARN, "retrying", kv_s("subscription", p->sub->name), kv_s("reason", last.msg),
+             kv_u("wait_ms", backoff_ms));
+        sub_status_error(p->status, last.msg);
+        if (!stop_sleep_ms(backoff_ms)) {
+            err_set(err, ERR_STOPPED, "stopped");
+            return false;
+        }
+        if (attach(p, false, &last)) {
+            sub_status_error(p->status, "");
+            return true;
+        }
+        if (!last.transient) {
+            *err = last;
+            return false;
+        }
+        backoff_ms = backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : backoff_ms * 2;
+    }
+}
+
+static bool is_data_fault(const struct err *e)
+{
+    return e->code == ERR_DATA || e->code == ERR_CONFLICT;
+}
+
+static void publish_progress(struct pipeline *p)
+{
+    struct sub_status *s = p->status;
+    atomic_store(&s->applied_lsn, p->progress.lsn);
+    atomic_store(&s->applied_commit_us, p->progress.commit_us);
+    atomic_store(&s->changes, p->progress.changes);
+    atomic_store(&s->transactions, p->progress.transactions);
+    bool all = p->progress.lsn == atomic_load(&s->flushed_lsn);
+    atomic_store(&s->applied_slot_changes, all ? atomic_load(&s->flushed_changes) : 0);
+}
+
+/* What the destination has said of b counts once it is committed; of a piece, with the last one. */
+static void took(struct pipeline *p, const struct batch *b)
+{
+    const struct batch_txn *t = &b->txns[b->ntxns - 1];
+    struct buf g = { 0 };
+    for (size_t i = 0; i < b->ntxns; i++)
+        p->open_changes += b->txns[i].changes;
+    p->open_transactions += b->ntxns - (b->ends_inside ? 1 : 0);
+    if (b->ends_inside)
+        return;
+    gtid_text(&t->gtid, &g);
+    p->progress.lsn = t->commit_lsn;
+    p->progress.commit_us = t->commit_us;
+    p->progress.offset = t->end_offset;
+    snprintf(p->progress.gtid, sizeof p->progress.gtid, "%s", buf_cstr(&g));
+    snprintf(p->progress.file, sizeof p->progress.file, "%s", t->file);
+    buf_free(&g);
+    p->progress.changes += p->open_changes;
+    p->progress.transactions += p->open_transactions;
+    p->open_changes = p->open_transactions = 0;
+    p->row_by_row = false;
+    publish_progress(p);
+}
+
+/* The error ladder for one batch: batch, then row by row, then the policy; retries what may pass. */
+static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struct err *err)
+{
+    bool piece = b->starts_inside || b->ends_inside;
+    for (;;) {
+        enum apply_mode mode = p->row_by_row ? APPLY_ROWS : APPLY_BATCH;
+        int64_t t0 = clock_mono_us();
+        bool ok = p->dest->ops->apply(p->dest, b, mode, err);
+        atomic_fetch_add(&p->status->apply_us, (unsigned long long)(clock_mono_us() - t0));
+        if (ok) {
+            took(p, b);
+            publish_dest(p);
+            return RUN_DONE;
+        }
+        p->dest->ops->rollback(p->dest);
+        if (err->code == ERR_STOPPED)
+            return RUN_DONE;
+        if (is_data_fault(err) && !err->transient && mode == APPLY_BATCH) {
+            atomic_fetch_add(&p->status->fallbacks, 1);
+            slog(SLOG_WARN, "row_by_row", kv_s("subscription", p->sub->name), kv_s("reason", err->msg));
+            p->row_by_row = true;
+            if (piece)
+                return RUN_RESTART;
+            continue;
+        }
+        if (!err->transient)
+            return RUN_FAIL;
+        struct err why = *err;
+        uint64_t before = p->progress.lsn;
+        if (!reattach(p, &why, err))
+            return err->code == ERR_STOPPED ? RUN_DONE : RUN_FAIL;
+        if (p->progress.lsn == before && !piece)
+            continue;
+        if (batch_last_lsn(b) != 0 &&
+            p->progress.lsn ==
+                batch_last_lsn(b)) { /* the commit had reached the server before the connection was lost */
+            p->open_changes = p->open_transactions = 0; /* counted there */
+            p->row_by_row = false;
+            publish_progress(p);
+            return RUN_DONE;
+        }
+        if (p->progress.lsn < before) /* a failover that lost commits, a restored backup: what it lacks comes again */
+            slog(SLOG_WARN, "destination_went_back", kv_s("subscription", p->sub->name), kv_u("from_lsn", before),
+                 kv_u("to_lsn", p->progress.lsn));
+        return RUN_RESTART; /* a piece: the earlier ones went with the rollback */
+    }
+}
+
+static enum outcome apply_batches(struct attempt *a, struct err *err)
+{
+    struct pipeline *p = a->p;
+    for (;;) {
+        refresh_slot(p);
+        int64_t t0 = clock_mono_us();
+        struct batch *b = queue_pop(a->batches, 500);
+        atomic_fetch_add(&p->status->wait_us, (unsigned long long)(clock_mono_us() - t0));
+        if (b == NULL) {
+            if (queue_closed(a->batches) && queue_len(a->batches) == 0)
+                return RUN_DONE;
+            if (!confirm(p, "streaming", err))
+                return RUN_FAIL;
+            continue;
+        }
+        bool behind = batch_last_lsn(b) < atomic_load(&p->status->flushed_lsn);
+        enum outcome r = apply_batch(p, b, err);
+        batch_free(b);
+        if (r != RUN_DONE)
+            return r;
+        if (stop_level() != STOP_NO && err->code == ERR_STOPPED)
+            return RUN_DONE;
+        atomic_store(&p->status->state, behind ? SUB_CATCHUP : SUB_STREAMING);
+        if (!confirm(p, behind ? "catchup" : "streaming", err))
+            return RUN_FAIL;
+    }
+}
+
+/* --- start and restart --- */
+
+/* I4: is this the slot that the destination's progress speaks of? */
+static bool compare_with_slot(struct pipeline *p, const struct slot_state *st, struct err *err)
+{
+    const struct progress *g = &p->progress;
+    if (!g->found || g->lsn == 0)
+        return true;
+    if (g->lsn > st->flushed_lsn)
+        return err_set(err, ERR_LOST,
+                       "the destination has applied LSN %llu, but the slot %s ends at %llu: this is an older copy of "
+                       "the slot, or capture started it "
+                       "again from a backup. Restore the newer slot, or copy the tables again into a new subscription",
+                       (unsigned long long)g->lsn, slot_path(p->slot), (unsigned long long)st->flushed_lsn);
+    struct seg_commit c;
+    if (!seg_reader_commit_at(slot_path(p->slot), g->lsn, &c, err))
+        return false;
+    if (!c.known)
+        return true;
+    struct buf t = { 0 };
+    gtid_text(&c.gtid, &t);
+    bool same = strcmp(buf_cstr(&t), g->gtid) == 0 && strcmp(c.file, g->file) == 0 && c.end_offset == g->offset;
+    if (!same)
+        err_set(err, ERR_LOST,
+                "LSN %llu is %s at %s:%llu in the slot, but the destination knows it as %s at %s:%llu: the slot's "
+                "history is not the one that was "
+                "applied (an older copy that capture went on with?). Copy the tables again into a new subscription",
+                (unsigned long long)g->lsn, buf_cstr(&t), c.file, (unsigned long long)c.end_offset, g->gtid, g->file,
+                (unsigned long long)g->offset);
+    buf_free(&t);
+    return same;
+}
+
+static bool register_sub(struct pipeline *p, struct err *err)
+{
+    bool found = false, fresh = p->progress.lsn == 0; /* a pipe remembers nothing: always fresh */
+    if (!slot_sub_read(p->slot, p->sub->name, &p->registered, &found, err))
+        return false;
+    if (found && p->registered.lost)
+        return err_set(err, ERR_LOST,
+                       "subscription %s was overtaken by retention: segments that it had not applied are gone (%s). "
+                       "Drop it (rowtide slot drop %s "
+                       "--name %s), copy the tables again, and subscribe anew",
+                       p->sub->name, p->registered.error, slot_path(p->slot), p->sub->name);
+    if (!found) {
+        memset(&p->registered, 0, sizeof p->registered);
+        snprintf(p->registered.name, sizeof p->registered.name, "%s", p->sub->name);
+        p->registered.registered_us = clock_wall_us();
+    }
+    if (!p->dest->ops
+             ->transactional) { /* a pipe remembers nothing: what was confirmed here is all there is (at least once) */
+        p->progress.lsn = p->registered.confirmed_lsn;
+        p->progress.commit_us = p->registered.confirmed_commit_us;
+        p->progress.changes = p->registered.applied_changes;
+    }
+    struct buf place = { 0 };
+    p->dest->ops->place(p->dest, &place);
+    if (found && p->registered.confirmed_lsn != 0 && fresh && p->registered.destination[0] != '\0' &&
+        strncmp(p->registered.destination, buf_cstr(&place), sizeof p->registered.destination - 1) != 0) {
+        err_set(err, ERR_CONFIG,
+                "subscription %s of this slot is that of %s, confirmed up to LSN %llu; %s has nothing of it yet. "
+                "Segments are kept by name: "
+                "give this destination another --name, or end the old subscription (rowtide slot drop %s --name %s)",
+                p->sub->name, p->registered.destination, (unsigned long long)p->registered.confirmed_lsn,
+                buf_cstr(&place), slot_path(p->slot), p->sub->name);
+        memset(&p->registered, 0, sizeof p->registered); /* not ours: nothing is written at the end either */
+        buf_free(&place);
+        return false;
+    }
+    snprintf(p->registered.destination, sizeof p->registered.destination, "%s", buf_cstr(&place));
+    pthread_mutex_lock(&p->status->lock);
+    snprintf(p->status->destination, sizeof p->status->destination, "%s", buf_cstr(&place));
+    pthread_mutex_unlock(&p->status->lock);
+    buf_free(&place);
+    return write_sub(p, "starting", "", err);
+}
+
+static void end_attempt(struct attempt *a)
+{
+    atomic_store(&a->halt, true);
+    if (a->frames != NULL)
+        queue_close(a->frames);
+    if (a->batches != NULL)
+        queue_close(a->batches);
+    if (a->reader_on)
+        pthread_join(a->reader_thread, NULL);
+    if (a->transform_on)
+        pthread_join(a->transform_thread, NULL);
+    queue_free(a->frames, drop_frame_item);
+    queue_free(a->batches, drop_batch);
+    transform_free(a->transform);
+    lua_host_close(a->lua);
+    shape_table_free(a->shapes);
+    seg_reader_close(a->reader);
+}
+
+static bool start_attempt(struct attempt *a, struct err *err)
+{
+    const struct subscription *sub = a->p->sub;
+    struct lua_host_options lo = { .memory_limit = sub->script_memory, .step_limit = sub->script_steps };
+    struct transform_options to = { .batch_rows = sub->batch_rows,
+                                    .batch_bytes = sub->batch_bytes,
+                                    .on_error = sub->on_error };
+    a->frames = queue_new(FRAMES_QUEUED, FRAME_BYTES_QUEUED);
+    a->batches = queue_new(BATCHES_QUEUED, 0);
+    a->shapes = shape_table_new();
+    if (a->frames == NULL || a->batches == NULL || a->shapes == NULL)
+        return err_nomem(err);
+    if (sub->script != NULL && !lua_host_open(sub->script, NULL, &lo, a->shapes, &a->lua, err))
+        return false;
+    if (a->lua != NULL)
+        snprintf(a->p->script_hash, sizeof a->p->script_hash, "%s", lua_host_hash(a->lua));
+    return transform_new(&to, a->lua, a->shapes, &a->transform, err);
+}
+
+static bool start_stages(struct attempt *a, struct err *err)
+{
+    if (!seg_reader_open(slot_path(a->p->slot), a->after_lsn, &a->reader, err))
+        return false;
+    note_state(a);
+    if (pthread_create(&a->reader_thread, NULL, reader_stage, a) != 0)
+        return err_sys(err, "start the reader stage");
+    a->reader_on = true;
+    if (pthread_create(&a->transform_thread, NULL, transform_stage, a) != 0)
+        return err_sys(err, "start the transform stage");
+    a->transform_on = true;
+    return true;
+}
+
+/* The first fault along the way of the data; what the earlier stage says explains what the later one saw. */
+static enum outcome stage_fault(struct attempt *a, enum outcome r, struct err *err)
+{
+    if (r != RUN_DONE)
+        return r;
+    if (a->reader_failed) {
+        *err = a->reader_err;
+        return RUN_FAIL;
+    }
+    if (a->transform_failed) {
+        *err = a->transform_err;
+        return RUN_FAIL;
+    }
+    return RUN_DONE;
+}
+
+static enum outcome run_attempt(struct pipeline *p, bool first, uint64_t until_lsn, struct err *err)
+{
+    struct attempt a = { .p = p, .until_lsn = until_lsn };
+    enum outcome r = RUN_FAIL;
+    if (!start_attempt(&a, err))
+        goto out;
+    if (first) {
+        struct slot_state st = { 0 };
+        bool ok = attach(p, true, err) && slot_state_read(p->slot, &st, err) && compare_with_slot(p, &st, err) &&
+                  register_sub(p, err);
+        slot_state_clear(&st);
+        if (!ok) {
+            r = RUN_FAIL;
+            goto out;
+        }
+        slog(SLOG_INFO, "subscription_started", kv_s("subscription", p->sub->name),
+             kv_s("destination", p->registered.destination), kv_u("after_lsn", p->progress.lsn),
+             kv_u("epoch", p->progress.epoch));
+    }
+    if (!first && !attach(p, false, err)) {
+        struct err why = *err;
+        if (!why.transient || !reattach(p, &why, err)) {
+            r = err->code == ERR_STOPPED ? RUN_DONE : RUN_FAIL;
+            goto out;
+        }
+    }
+    p->open_changes = p->open_transactions = 0; /* of what was rolled back */
+    a.after_lsn = p->progress.lsn;
+    publish_progress(p);
+    if (!start_stages(&a, err))
+        goto out;
+    r = apply_batches(&a, err);
+out:
+    if (p->dest != NULL) /* lost while reconnecting; else pieces of a transaction that will not be completed */
+        p->dest->ops->rollback(p->dest);
+    end_attempt(&a);
+    return stage_fault(&a, r, err);
+}
+
+static bool once_target(struct pipeline *p, uint64_t *until, struct err *err)
+{
+    struct slot_state st = { 0 };
+    *until = UINT64_MAX;
+    if (!p->sub->once)
+        return true;
+    if (!slot_state_read(p->slot, &st, err))
+        return false;
+    *until = st.flushed_lsn;
+    slot_state_clear(&st);
+    return true;
+}
+
+static bool run(struct pipeline *p, struct err *err)
+{
+    uint64_t until;
+    bool first = true;
+    unsigned backoff_ms = BACKOFF_FIRST_MS;
+    if (!once_target(p, &until, err))
+        return false;
+    for (;;) {
+        enum outcome r = run_attempt(p, first, until, err);
+        if (r == RUN_DONE)
+            return true;
+        if (r == RUN_FAIL && err->code == ERR_STOPPED)
+            return true;
+        if (r == RUN_FAIL && !(err->transient && first && !p->sub->once))
+            return false;
+        if (r == RUN_FAIL) { /* the destination is not reachable yet */
+            slog(SLOG_WARN, "retrying", kv_s("subscription", p->sub->name), kv_s("reason", err->msg),
+                 kv_u("wait_ms", backoff_ms));
+            sub_status_error(p->status, err->msg);
+            atomic_store(&p->status->state, SUB_RETRYING);
+            if (!stop_sleep_ms(backoff_ms))
+                return true;
+            backoff_ms = backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : backoff_ms * 2;
+            continue;
+        }
+        first = false;
+    }
+}
+
+bool apply_run(const struct subscription *sub, struct sub_status *status, struct err *err)
+{
+    struct pipeline p = { .sub = sub, .status = status };
+    bool ok = false;
+    p.ops = dest_find(sub->to, err);
+    if (p.ops != NULL && slot_open(sub->slot, SLOT_READ, &p.slot, err))
+        ok = run(&p, err);
+    bool registered = p.registered.name[0] != '\0' && !p.deregistered;
+    atomic_store(&status->state, ok ? SUB_STOPPED : SUB_ERROR);
+    sub_status_error(status, ok ? "" : err->msg);
+    struct err confirm_err;
+    if (registered && !(err->code == ERR_FENCED && !ok) &&
+        !write_sub(&p, ok ? "stopped" : "error", ok ? "" : err->msg, &confirm_err) && ok) {
+        *err = confirm_err;
+        ok = false;
+    }
+    close_dest(&p);
+    slot_close(p.slot);
+    if (ok)
+        slog(SLOG_INFO, "subscription_stopped", kv_s("subscription", sub->name), kv_u("applied_lsn", p.progress.lsn),
+             kv_u("changes", p.progress.changes));
+    return ok;
+}

@@ -1,0 +1,179 @@
+/* pg_catalog.c - see pg_catalog.h. System catalogs: PostgreSQL manual, "System Catalogs". */
+#include "pg_catalog.h"
+
+#include "pg_link.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A domain is followed down to its base type, whose modifier is the one that counts then. */
+static const char columns_sql[] =
+    "WITH RECURSIVE c AS (SELECT a.attnum, a.attname, a.attnotnull, a.attgenerated, a.attidentity, a.atthasdef, "
+    "a.atttypid, "
+    "a.atttypmod, format_type(a.atttypid, a.atttypmod) AS txt FROM pg_attribute a WHERE a.attrelid = $1::oid AND "
+    "a.attnum > 0 "
+    "AND NOT a.attisdropped), b(attnum, typ, mod) AS (SELECT attnum, atttypid, atttypmod FROM c UNION ALL SELECT "
+    "b.attnum, "
+    "t.typbasetype, t.typtypmod FROM b JOIN pg_type t ON t.oid = b.typ WHERE t.typtype = 'd') "
+    "SELECT c.attname, c.attnum, t.oid, b.mod, quote_ident(n.nspname) || '.' || quote_ident(t.typname), c.txt, "
+    "t.typtype, "
+    "t.typcategory, c.attnotnull, c.attgenerated, c.atthasdef OR c.attidentity <> '', "
+    "CASE WHEN n.nspname = 'pg_catalog' THEN NOT (t.typname = "
+    "ANY('{json,xml,point,lseg,path,box,polygon,line,circle}'::name[])) "
+    "ELSE t.typtype = 'e' OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oprname = '=' AND o.oprleft = t.oid AND "
+    "o.oprright = t.oid) END FROM c JOIN b ON b.attnum = c.attnum JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd' "
+    "JOIN pg_namespace n ON n.oid = t.typnamespace ORDER BY c.attnum";
+static const char indexes_sql[] =
+    "SELECT i.indisprimary, i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL, "
+    "array_to_string((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1], ' ') FROM pg_index i WHERE i.indrelid = "
+    "$1::oid AND "
+    "(i.indisunique OR i.indisexclusion) AND i.indislive ORDER BY i.indisprimary DESC, i.indexrelid";
+static const char fires_sql[] =
+    "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = $1::oid AND NOT tgisinternal AND tgenabled IN ('O', "
+    "'A')), "
+    "EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND (conrelid = $1::oid OR confrelid = $1::oid)), "
+    "EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = $1::oid AND ev_type <> '1')";
+
+void pg_table_free(struct pg_table *t)
+{
+    if (t == NULL)
+        return;
+    for (unsigned i = 0; i < t->ncols; i++) {
+        free(t->cols[i].name);
+        free(t->cols[i].cast);
+        free(t->cols[i].text);
+    }
+    free(t->cols);
+    free(t->schema);
+    free(t->name);
+    free(t);
+}
+
+int pg_table_column(const struct pg_table *t, struct bytes name)
+{
+    for (unsigned i = 0; i < t->ncols; i++)
+        if (bytes_eq_str(name, t->cols[i].name))
+            return (int)i;
+    return -1;
+}
+
+static bool yes(const PGresult *r, int row, int col)
+{
+    return PQgetvalue(r, row, col)[0] == 't';
+}
+
+static bool read_columns(struct pg_link *l, const char *oid, struct pg_table *t, struct err *err)
+{
+    PGresult *r;
+    if (!pg_link_query(l, columns_sql, &oid, 1, &r, err))
+        return false;
+    int n = PQntuples(r);
+    t->cols = calloc(n == 0 ? 1 : (size_t)n, sizeof *t->cols);
+    bool ok = t->cols != NULL;
+    for (int i = 0; ok && i < n; i++) {
+        struct pg_column *c = &t->cols[i];
+        t->ncols++;
+        c->name = strdup(PQgetvalue(r, i, 0));
+        c->attnum = (int)strtol(PQgetvalue(r, i, 1), NULL, 10);
+        c->type = (uint32_t)strtoul(PQgetvalue(r, i, 2), NULL, 10);
+        c->typmod = (int32_t)strtol(PQgetvalue(r, i, 3), NULL, 10);
+        c->cast = strdup(PQgetvalue(r, i, 4));
+        c->text = strdup(PQgetvalue(r, i, 5));
+        c->is_enum = PQgetvalue(r, i, 6)[0] == 'e';
+        c->is_array = PQgetvalue(r, i, 7)[0] == 'A';
+        c->not_null = yes(r, i, 8);
+        c->generated = PQgetvalue(r, i, 9)[0] != '\0';
+        c->has_default = yes(r, i, 10);
+        c->comparable = yes(r, i, 11);
+        ok = c->name != NULL && c->cast != NULL && c->text != NULL;
+    }
+    PQclear(r);
+    return ok || err_nomem(err);
+}
+
+/* The columns of one index into the table: its first plain unique one becomes the key. */
+static void note_index(struct pg_table *t, bool odd, const char *attnums)
+{
+    bool first = !odd && t->nunique++ == 0;
+    t->odd_unique |= odd;
+    for (const char *p = attnums; *p != '\0';) {
+        char *end;
+        long attnum = strtol(p, &end, 10);
+        for (unsigned i = 0; i < t->ncols; i++) {
+            if (t->cols[i].attnum != attnum)
+                continue;
+            if (first && t->nkey < sizeof t->key / sizeof *t->key)
+                t->key[t->nkey++] = (uint16_t)i;
+            t->cols[i].guarded |= !first;
+        }
+        p = end == p ? p + 1 : end;
+    }
+}
+
+static bool read_rules(struct pg_link *l, const char *oid, struct pg_table *t, struct err *err)
+{
+    PGresult *r;
+    if (!pg_link_query(l, indexes_sql, &oid, 1, &r, err))
+        return false;
+    for (int i = 0; i < PQntuples(r); i++)
+        note_index(t, yes(r, i, 1), PQgetvalue(r, i, 2));
+    PQclear(r);
+    if (!pg_link_query(l, fires_sql, &oid, 1, &r, err))
+        return false;
+    t->triggers = yes(r, 0, 0);
+    t->foreign_keys = yes(r, 0, 1);
+    t->rules = yes(r, 0, 2);
+    PQclear(r);
+    return true;
+}
+
+bool pg_catalog_table(struct pg_link *l, const char *schema, const char *name, struct pg_table **out, struct err *err)
+{
+    const char *params[] = { schema[0] == '\0' ? "public" : schema, name };
+    PGresult *r;
+    if (!pg_link_query(l,
+                       "SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+                       "n.nspname = $1 "
+                       "AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'f')",
+                       params, 2, &r, err))
+        return false;
+    if (PQntuples(r) == 0) {
+        PQclear(r);
+        *out = NULL;
+        return true;
+    }
+    char oid[16];
+    snprintf(oid, sizeof oid, "%s", PQgetvalue(r, 0, 0));
+    char kind = PQgetvalue(r, 0, 1)[0];
+    PQclear(r);
+    struct pg_table *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return err_nomem(err);
+    t->oid = (uint32_t)strtoul(oid, NULL, 10);
+    t->kind = kind;
+    t->schema = strdup(params[0]);
+    t->name = strdup(name);
+    bool ok = (t->schema != NULL && t->name != NULL) || err_nomem(err);
+    if (!ok || !read_columns(l, oid, t, err) || !read_rules(l, oid, t, err)) {
+        pg_table_free(t);
+        return false;
+    }
+    *out = t;
+    return true;
+}
+
+bool pg_catalog_type(struct pg_link *l, const char *name, struct buf *out, struct err *err)
+{
+    PGresult *r;
+    if (!pg_link_query(
+            l,
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(t.typname) FROM pg_type t JOIN pg_namespace n ON "
+            "n.oid = t.typnamespace WHERE t.typname = $1 AND t.typtype = 'b' AND n.nspname <> 'pg_catalog' LIMIT 1",
+            &name, 1, &r, err))
+        return false;
+    if (PQntuples(r) > 0)
+        buf_str(out, PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return true;
+}

@@ -1,0 +1,462 @@
+/* pg_write.c - see pg_write.h. */
+#include "pg_write.h"
+
+#include "pg_sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BUCKETS = 1024,
+    STATEMENTS_MAX = 1000,
+    CHUNK_ROWS = 5000,
+    CHUNK_BYTES = 1 << 20,
+    VALUE_MAX = (1 << 30) - (1 << 16), /* PostgreSQL's field limit is 1 GB */
+    DATA_KEPT = 16 << 20,
+    ARRAY_OF_TEXT = 1009
+};
+
+struct stmt {
+    struct stmt *chain, *newer, *older;
+    uint32_t hash;
+    char name[24];
+    size_t nkey;
+    uint8_t key[];
+};
+struct piece { /* one parameter */
+    uint16_t col;
+    bool as_text, null;
+    size_t at, n; /* in w->data */
+};
+struct pg_writer {
+    struct pg_policy policy;
+    struct stmt *buckets[BUCKETS];
+    struct stmt *newest, *oldest;
+    size_t nstatements;
+    uint64_t names;
+    bool stale;
+    uint64_t coerced;
+    struct buf data, key, sql;
+    struct piece *pieces;
+    struct pg_param *params;
+    struct pg_sql_col *cols;
+    unsigned cap; /* of the three */
+};
+
+/* --- targets --- */
+
+static bool same_key(const struct shape *s, const struct pg_table *t, const struct pg_column *const *dst)
+{
+    if (s->nkey == 0 || s->nkey != t->nkey)
+        return false;
+    for (unsigned i = 0; i < s->nkey; i++) {
+        bool found = false;
+        for (unsigned k = 0; k < t->nkey; k++)
+            found |= dst[s->key[i]] == &t->cols[t->key[k]];
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static void set_traits(struct pg_target *p)
+{
+    const struct shape *s = p->shape;
+    const struct pg_table *t = p->table;
+    bool table = t->kind == 'r' || t->kind == 'p', key = same_key(s, t, p->dst);
+    bool fires = t->triggers || t->rules || !table;
+    unsigned written = 0, here = 0;
+    for (unsigned i = 0; i < s->ncols; i++) {
+        written += p->dst[i] != NULL;
+        p->guard[i] = p->dst[i] != NULL && p->dst[i]->guarded;
+        for (unsigned k = 0; !key && k < t->nkey; k++)
+            p->guard[i] |= p->dst[i] == &t->cols[t->key[k]];
+    }
+    for (unsigned i = 0; i < t->ncols; i++)
+        here += !t->cols[i].generated;
+    p->traits = (struct compact_traits){ .order = COMPACT_TABLE,
+                                         .table = t->oid,
+                                         .whole = written == here,
+                                         .merge = !fires,
+                                         .guard = p->guard,
+                                         .guard_all = t->odd_unique };
+    if (fires || t->foreign_keys)
+        p->traits.order = COMPACT_GLOBAL;
+    else if (key && t->nunique == 1 && !t->odd_unique)
+        p->traits.order = COMPACT_KEYS;
+}
+
+bool pg_target_new(const struct shape *s, struct pg_table *table, struct pg_target **out, unsigned *missing,
+                   struct err *err)
+{
+    struct pg_target *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return err_nomem(err);
+    p->shape = s;
+    p->dst = calloc(s->ncols + 1, sizeof(struct pg_column *));
+    p->guard = calloc(s->ncols + 1, sizeof *p->guard);
+    if (p->dst == NULL || p->guard == NULL) {
+        pg_target_free(p);
+        return err_nomem(err);
+    }
+    *missing = s->ncols;
+    for (unsigned i = 0; i < s->ncols; i++) {
+        int at = pg_table_column(table, s->cols[i].name);
+        if (at < 0) {
+            *missing = i;
+            pg_target_free(p);
+            return err_set(err, ERR_CONFIG, "no such column");
+        }
+        if (!table->cols[at].generated)
+            p->dst[i] = &table->cols[at];
+    }
+    p->table = table;
+    set_traits(p);
+    *out = p;
+    return true;
+}
+
+void pg_target_free(struct pg_target *t)
+{
+    if (t == NULL)
+        return;
+    pg_table_free(t->table);
+    free(t->dst);
+    free(t->guard);
+    free(t);
+}
+
+/* --- statements --- */
+
+struct pg_writer *pg_writer_new(const struct pg_policy *policy)
+{
+    struct pg_writer *w = calloc(1, sizeof *w);
+    if (w != NULL)
+        w->policy = *policy;
+    return w;
+}
+
+static void drop_all(struct pg_writer *w)
+{
+    for (struct stmt *s = w->newest, *next; s != NULL; s = next) {
+        next = s->older;
+        free(s);
+    }
+    memset(w->buckets, 0, sizeof w->buckets);
+    w->newest = w->oldest = NULL;
+    w->nstatements = 0;
+}
+
+void pg_writer_free(struct pg_writer *w)
+{
+    if (w == NULL)
+        return;
+    drop_all(w);
+    buf_free(&w->data);
+    buf_free(&w->key);
+    buf_free(&w->sql);
+    free(w->pieces);
+    free(w->params);
+    free(w->cols);
+    free(w);
+}
+
+void pg_writer_forget(struct pg_writer *w)
+{
+    w->stale = true;
+    drop_all(w);
+}
+
+bool pg_writer_fresh(struct pg_writer *w, struct pg_link *l, struct err *err)
+{
+    bool stale = w->stale;
+    w->stale = false;
+    return !stale || pg_link_send(l, NULL, "DEALLOCATE ALL", NULL, 0, -1, 0, err);
+}
+
+uint64_t pg_writer_coerced(const struct pg_writer *w)
+{
+    return w->coerced;
+}
+
+static void unlink_lru(struct pg_writer *w, struct stmt *s)
+{
+    *(s->newer == NULL ? &w->newest : &s->newer->older) = s->older;
+    *(s->older == NULL ? &w->oldest : &s->older->newer) = s->newer;
+}
+
+static void push_lru(struct pg_writer *w, struct stmt *s)
+{
+    s->newer = NULL;
+    s->older = w->newest;
+    *(w->newest == NULL ? &w->oldest : &w->newest->newer) = s;
+    w->newest = s;
+}
+
+static bool evict(struct pg_writer *w, struct pg_link *l, struct err *err)
+{
+    struct stmt *s = w->oldest;
+    char sql[64];
+    struct stmt **at = &w->buckets[s->hash % BUCKETS];
+    while (*at != s)
+        at = &(*at)->chain;
+    *at = s->chain;
+    unlink_lru(w, s);
+    w->nstatements--;
+    snprintf(sql, sizeof sql, "DEALLOCATE %s", s->name);
+    free(s);
+    return pg_link_send(l, NULL, sql, NULL, 0, -1, 0, err);
+}
+
+static struct stmt *find(struct pg_writer *w, uint32_t hash)
+{
+    for (struct stmt *s = w->buckets[hash % BUCKETS]; s != NULL; s = s->chain) {
+        if (s->hash != hash || !bytes_eq((struct bytes){ s->key, s->nkey }, buf_view(&w->key)))
+            continue;
+        unlink_lru(w, s);
+        push_lru(w, s);
+        return s;
+    }
+    return NULL;
+}
+
+static struct stmt *add(struct pg_writer *w, uint32_t hash, struct err *err)
+{
+    struct stmt *s = malloc(sizeof *s + w->key.n);
+    if (s == NULL) {
+        err_nomem(err);
+        return NULL;
+    }
+    s->hash = hash;
+    s->nkey = w->key.n;
+    memcpy(s->key, w->key.p, w->key.n);
+    snprintf(s->name, sizeof s->name, "r%" PRIu64, ++w->names);
+    s->chain = w->buckets[hash % BUCKETS];
+    w->buckets[hash % BUCKETS] = s;
+    push_lru(w, s);
+    w->nstatements++;
+    return s;
+}
+
+/* What tells one statement from another: operation, form, and per parameter its column and form. */
+static uint32_t make_key(struct pg_writer *w, const struct pg_target *t, uint8_t op, bool many, bool whole,
+                         unsigned nset, unsigned n)
+{
+    buf_reset(&w->key);
+    buf_le(&w->key, t->shape->id, 4);
+    buf_u8(&w->key, (uint8_t)(op | (many ? 16 : 0) | (whole ? 32 : 0)));
+    buf_le(&w->key, nset, 2);
+    for (unsigned i = 0; i < n; i++) {
+        buf_le(&w->key, w->pieces[i].col, 2);
+        buf_u8(&w->key, (uint8_t)((w->pieces[i].as_text ? 1 : 0) | (w->pieces[i].null ? 2 : 0)));
+    }
+    uint32_t h = UINT32_C(2166136261);
+    for (size_t i = 0; i < w->key.n; i++)
+        h = (h ^ w->key.p[i]) * UINT32_C(16777619);
+    return h ^ h >> 16;
+}
+
+/* --- one statement --- */
+
+static bool room(struct pg_writer *w, unsigned n, struct err *err)
+{
+    if (n <= w->cap)
+        return true;
+    free(w->pieces);
+    free(w->params);
+    free(w->cols);
+    w->pieces = malloc(n * sizeof *w->pieces);
+    w->params = malloc(n * sizeof *w->params);
+    w->cols = malloc(n * sizeof *w->cols);
+    w->cap = w->pieces == NULL || w->params == NULL || w->cols == NULL ? 0 : n;
+    return w->cap != 0 || err_nomem(err);
+}
+
+static bool one_value(struct pg_writer *w, const struct pg_column *dst, const struct shape_col *src,
+                      const struct val *v, bool count, struct piece *p, struct err *err)
+{
+    uint64_t coerced = 0;
+    size_t at = w->data.n;
+    p->as_text = dst->is_array || dst->is_enum || pg_array_oid(dst->type) == 0;
+    enum pg_form f = pg_encode(&w->policy, dst, src, v, p->as_text, &w->data, &coerced, err);
+    if (f == PG_CAST) {
+        p->as_text = true;
+        w->data.n = at;
+        coerced = 0;
+        f = pg_encode(&w->policy, dst, src, v, true, &w->data, &coerced, err);
+    }
+    if (f == PG_BAD)
+        return false;
+    p->null = f == PG_NULL;
+    if (count)
+        w->coerced += coerced;
+    return true;
+}
+
+/* The values of one column of rows into w->data. */
+static bool encode(struct pg_writer *w, const struct pg_target *t, unsigned col, const struct val *const *rows,
+                   size_t n, bool many, bool set, struct piece *p, size_t *bad, struct err *err)
+{
+    const struct shape_col *src = &t->shape->cols[col];
+    const struct pg_column *dst = t->dst[col];
+    uint64_t coerced = 0;
+    *p = (struct piece){ .col = (uint16_t)col, .at = w->data.n };
+    *bad = 0;
+    bool ok = many ? pg_encode_array(&w->policy, dst, src, col, rows, n, &w->data, &p->as_text, &coerced, bad, err)
+                   : one_value(w, dst, src, &rows[0][col], set, p, err);
+    if (set) /* identities are not stored */
+        w->coerced += coerced;
+    if (!ok)
+        return err_ctx(err, "column %.*s", BYTES_FMT(src->name));
+    p->n = w->data.n - p->at;
+    if (p->n > VALUE_MAX)
+        return err_set(err, ERR_DATA, "column %.*s: %zu bytes are more than PostgreSQL takes in one value",
+                       BYTES_FMT(src->name), p->n);
+    if (!buf_ok(&w->data, err))
+        return false;
+    return true;
+}
+
+static bool identity(const struct pg_target *t, const struct plan_group *g, unsigned col)
+{
+    const struct shape *s = t->shape;
+    if (t->dst[col] == NULL)
+        return false;
+    if (s->nkey == 0)
+        return bit_test(g->known, col);
+    for (unsigned i = 0; i < s->nkey; i++)
+        if (s->key[i] == col)
+            return true;
+    return false;
+}
+
+/* An INSERT must say every column; what was not in the row image is unknown, and a default would be made up. */
+static bool no_absent(const struct pg_target *t, const struct plan_group *g, struct err *err)
+{
+    for (unsigned i = 0; i < t->shape->ncols; i++)
+        if (t->dst[i] != NULL && !bit_test(g->present, i))
+            return err_set(
+                err, ERR_DATA,
+                "column %.*s: the source did not send its value (binlog_row_image is not FULL), so the row cannot be "
+                "inserted",
+                BYTES_FMT(t->shape->cols[i].name));
+    return true;
+}
+
+static const char *statement_text(struct pg_writer *w, const struct pg_target *t, uint8_t op, bool many, bool whole,
+                                  unsigned nset, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        w->cols[i] = (struct pg_sql_col){ .col = t->dst[w->pieces[i].col],
+                                          .as_text = w->pieces[i].as_text,
+                                          .null = i >= nset && w->pieces[i].null };
+    struct pg_sql_spec spec = { .table = t->table,
+                                .many = many,
+                                .whole_row = whole,
+                                .set = w->cols,
+                                .nset = nset,
+                                .where = w->cols + nset,
+                                .nwhere = n - nset };
+    buf_reset(&w->sql);
+    if (op == OUT_INSERT)
+        pg_sql_insert(&w->sql, &spec);
+    else if (op == OUT_UPDATE)
+        pg_sql_update(&w->sql, &spec);
+    else
+        pg_sql_delete(&w->sql, &spec);
+    return buf_cstr(&w->sql);
+}
+
+static bool send_chunk(struct pg_writer *w, struct pg_link *l, const struct pg_target *t, const struct plan_group *g,
+                       size_t from, size_t n, uint64_t tag, bool *unchecked, size_t *bad, struct err *err)
+{
+    const struct shape *s = t->shape;
+    bool many = n > 1, whole = g->op != OUT_INSERT && s->nkey == 0;
+    unsigned nset = 0, np = 0;
+    if (w->data.cap > DATA_KEPT) /* a huge value came by */
+        buf_free(&w->data);
+    buf_reset(&w->data);
+    for (unsigned i = 0; g->op != OUT_DELETE && i < s->ncols; i++) {
+        if (t->dst[i] == NULL || !bit_test(g->present, i))
+            continue;
+        if (!encode(w, t, i, g->new_rows + from, n, many, true, &w->pieces[np++], bad, err))
+            return false;
+        nset++;
+    }
+    for (unsigned i = 0; g->op != OUT_INSERT && i < s->ncols; i++)
+        if (identity(t, g, i) && !encode(w, t, i, g->old_rows + from, n, many, false, &w->pieces[np++], bad, err))
+            return false;
+    *bad = 0;
+    if (g->op != OUT_INSERT && np == nset)
+        return err_set(err, ERR_DATA, "no column is known by which the row could be found");
+    unsigned nparams = 0;
+    for (unsigned i = 0; i < np; i++) {
+        const struct piece *p = &w->pieces[i];
+        if (i >= nset && p->null)
+            continue;
+        uint32_t type = p->as_text ? PG_TEXT : t->dst[p->col]->type;
+        w->params[nparams++] = (struct pg_param){ .type = !many        ? type
+                                                          : p->as_text ? ARRAY_OF_TEXT
+                                                                       : pg_array_oid(type),
+                                                  .value = p->null     ? NULL
+                                                           : p->n == 0 ? ""
+                                                                       : (const char *)w->data.p + p->at,
+                                                  .length = (int)p->n,
+                                                  .binary = true };
+    }
+    for (unsigned i = 0; i < nset; i++)
+        w->pieces[i].null = false; /* out of the statement's key */
+    if (!pg_writer_fresh(w, l, err))
+        return false;
+    uint32_t hash = make_key(w, t, g->op, many, whole, nset, np);
+    if (!buf_ok(&w->key, err))
+        return false;
+    struct stmt *st = find(w, hash);
+    if (st == NULL) {
+        const char *sql = statement_text(w, t, g->op, many, whole, nset, np);
+        if (!buf_ok(&w->sql, err) || (w->nstatements >= STATEMENTS_MAX && !evict(w, l, err)))
+            return false;
+        st = add(w, hash, err);
+        if (st == NULL || !pg_link_prepare(l, st->name, sql, w->params, nparams, tag, err))
+            return false;
+    }
+    long want = g->op == OUT_INSERT ? (t->traits.merge ? (long)n : -1) /* a trigger may put the row elsewhere */
+                : many              ? (long)n
+                                    : -1; /* the statement checks itself */
+    if (want >= 0 && g->op != OUT_INSERT)
+        *unchecked = true;
+    return pg_link_send(l, st->name, NULL, w->params, nparams, want, tag, err);
+}
+
+static size_t row_bytes(const struct shape *s, const struct val *row)
+{
+    size_t n = (size_t)s->ncols * 8;
+    for (unsigned i = 0; row != NULL && i < s->ncols; i++)
+        if (val_is_str(row[i].kind))
+            n += row[i].u.str.n;
+    return n;
+}
+
+bool pg_write_group(struct pg_writer *w, struct pg_link *l, const struct pg_target *t, const struct plan_group *g,
+                    uint64_t tag, bool *unchecked, size_t *bad, struct err *err)
+{
+    *bad = 0;
+    if (!room(w, 2 * t->shape->ncols + 1, err) || (g->op == OUT_INSERT && !no_absent(t, g, err)))
+        return false;
+    for (size_t from = 0; from < g->n;) {
+        size_t n = 0, bytes = 0;
+        while (from + n < g->n && n < CHUNK_ROWS) {
+            bytes += row_bytes(t->shape, g->new_rows[from + n]);
+            if (n != 0 && bytes > CHUNK_BYTES)
+                break;
+            n++;
+        }
+        if (!send_chunk(w, l, t, g, from, n, tag, unchecked, bad, err)) {
+            *bad += from;
+            return false;
+        }
+        from += n;
+    }
+    return true;
+}

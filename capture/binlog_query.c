@@ -1,0 +1,237 @@
+/* binlog_query.c - statements in the binlog: transaction words, DDL, and row changes in statement format. See
+ * binlog_stream.h; what a text means is decided in binlog_statement.c and ddl.c. Both servers' texts were seen on
+ * MySQL 9.7 and MariaDB 10.11. */
+#include "binlog_stream_inside.h"
+
+#include "charset.h"
+
+#include <stdlib.h>
+
+enum { SAVEPOINTS_MAX = 256 };
+
+/* Remembers how many captured changes lie before the savepoint. Forgotten ones are as if at the transaction's begin:
+ * that stops. */
+static bool add_savepoint(struct binlog_stream *s, struct bytes name, struct err *err)
+{
+    if (name.n > SAVEPOINT_NAME_MAX)
+        return true;
+    if (s->savepoints == NULL && (s->savepoints = calloc(SAVEPOINTS_MAX, sizeof *s->savepoints)) == NULL)
+        return err_nomem(err);
+    unsigned i = 0;
+    while (i < s->nsavepoints && !bytes_eq_str(name, s->savepoints[i].name))
+        i++;
+    if (i == SAVEPOINTS_MAX)
+        return true;
+    memcpy(s->savepoints[i].name, name.p, name.n);
+    s->savepoints[i].name[name.n] = '\0';
+    s->savepoints[i].changes = s->changes;
+    if (i == s->nsavepoints)
+        s->nsavepoints++;
+    return true;
+}
+
+static enum stream_step on_rollback_to(struct binlog_stream *s, struct bytes sql, struct bytes name, struct err *err)
+{
+    uint64_t before = 0;
+    for (unsigned i = 0; i < s->nsavepoints; i++) {
+        if (bytes_eq_str(name, s->savepoints[i].name))
+            before = s->savepoints[i].changes;
+    }
+    if (s->changes == before)
+        return STREAM_INSIDE;
+    err_set(err, ERR_UNSUPPORTED,
+            "\"%.*s\" takes back row changes of captured tables in the middle of their transaction (it also created a "
+            "temporary table, or changed a non-transactional one, so that the server could not leave them out): not "
+            "supported; start a new slot from a fresh copy of the tables",
+            BYTES_FMT(sql));
+    return stream_fail(s, err);
+}
+
+/* BEGIN, COMMIT, SAVEPOINT, XA ...: what both servers write around row events. */
+static enum stream_step on_word(struct binlog_stream *s, const struct binlog_event *e, struct bytes sql,
+                                enum stmt_word word, struct bytes name, struct frame_builder *b, struct err *err)
+{
+    bool open = s->state == TXN_OPEN;
+    switch (word) {
+    case WORD_BEGIN:
+    case WORD_XA_START:
+        if (open)
+            return stream_misplaced(s, word == WORD_BEGIN ? "BEGIN" : "XA START", err);
+        s->state = TXN_OPEN;
+        return STREAM_INSIDE;
+    case WORD_COMMIT:
+        return s->state == TXN_NONE ? stream_misplaced(s, "COMMIT", err) : txn_commit(s, e, b, err);
+    case WORD_ROLLBACK:
+        return txn_roll_back(s, err);
+    case WORD_SAVEPOINT:
+        return !open || add_savepoint(s, name, err) ? STREAM_INSIDE : stream_fail(s, err);
+    case WORD_ROLLBACK_TO:
+        return on_rollback_to(s, sql, name, err);
+    case WORD_RELEASE:
+        return STREAM_INSIDE;
+    case WORD_XA_END: /* XA_PREPARE follows */
+        return open ? STREAM_INSIDE : stream_misplaced(s, "XA END", err);
+    case WORD_XA_COMMIT: /* of what was prepared without touching captured tables: see on_xa_prepare */
+        return open ? stream_misplaced(s, "XA COMMIT", err) : txn_commit(s, e, b, err);
+    case WORD_XA_ROLLBACK:
+        return txn_roll_back(s, err);
+    case WORD_XA_OTHER:
+    case WORD_OTHER:
+        break;
+    }
+    err_set(err, ERR_UNSUPPORTED, "statement \"%.*s\" is not known", (int)(sql.n < 200 ? sql.n : 200),
+            (const char *)sql.p);
+    return stream_fail(s, err);
+}
+
+static bool any_captured(const struct binlog_stream *s, const struct ddl *d)
+{
+    if (d->kind == DDL_DROP_DATABASE)
+        return d->ntables > 0 && pattern_match_schema(s->o.tables, d->tables[0].schema);
+    for (unsigned i = 0; i < d->ntables; i++) {
+        if (pattern_match(s->o.tables, d->tables[i].schema, d->tables[i].table))
+            return true;
+    }
+    for (unsigned i = 0; i < d->nclauses; i++) {
+        const struct ddl_clause *c = &d->clauses[i];
+        if (c->kind == DDL_C_RENAME_TABLE && pattern_match(s->o.tables, c->to.schema, c->to.table))
+            return true;
+    }
+    return false;
+}
+
+/* Statement-format changes: harmless, or the end. */
+static bool check_dml(struct binlog_stream *s, const struct stmt_dml *m, struct err *err)
+{
+    if (!statement_may_touch(m, s->o.tables))
+        return true;
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "a captured table was, or may have been, changed in statement format (binlog_format is settable per "
+        "session): \"%.*s\" in schema %.*s. The rows are not in the binlog; set binlog_format = ROW for that "
+        "session, then start a new slot from a fresh copy of the tables",
+        (int)(m->sql.n < 200 ? m->sql.n : 200), (const char *)m->sql.p, BYTES_FMT(m->schema));
+}
+
+/* The text as UTF-8: identifiers are compared with TABLE_MAP's, and records hold UTF-8. What is not valid in its own
+ * character set stays as it is (*valid false): in a change of rows that is normal. */
+static bool to_utf8(struct binlog_stream *s, const struct ev_query *q, struct bytes *out, bool *valid, struct err *err)
+{
+    *out = q->sql;
+    *valid = true;
+    size_t i = 0;
+    while (i < q->sql.n && q->sql.p[i] < 0x80) /* no client character set is other than ASCII there */
+        i++;
+    if (i == q->sql.n)
+        return true;
+    const struct charset *cs = charset_of_collation(q->client_collation);
+    if (cs == NULL || cs->binary) {
+        *valid = charset_utf8_valid(q->sql) == q->sql.n;
+        return true;
+    }
+    *valid = charset_to_utf8(cs, q->sql, s->arena, out, err);
+    if (*valid)
+        return true;
+    *out = q->sql;
+    return err->code != ERR_NOMEM;
+}
+
+static bool add_ddl(struct binlog_stream *s, const struct binlog_event *e, const struct ev_query *q, struct bytes sql,
+                    const struct ddl *d, struct frame_builder *b, struct err *err)
+{
+    struct rec_ddl r = { .schema = q->schema, .sql = sql, .kind = (uint8_t)d->kind };
+    r.sql_flags = (uint8_t)((q->sql_mode & 4 ? 1 : 0) | (q->sql_mode & (1u << 20) ? 2 : 0));
+    if (!txn_begin(s, b, e->when, err))
+        return false;
+    s->stats.ddl++;
+    s->changes++;
+    if (d->kind == DDL_TRUNCATE && d->ntables == 1) {
+        r.t_schema = d->tables[0].schema;
+        r.t_table = d->tables[0].table;
+        return frame_add_ddl(b, REC_TRUNCATE, &r, err);
+    }
+    return frame_add_ddl(b, REC_DDL, &r, err);
+}
+
+/* Why DDL on a captured table cannot be taken, or NULL. */
+static const char *ddl_refusal(const struct binlog_stream *s, const struct ev_query *q, const struct ddl *d, bool valid)
+{
+    if (q->error_code != 0 && d->kind != DDL_DROP_TABLE)
+        return "ended with an error at the source and may be half done";
+    if (s->state == TXN_OPEN && d->kind != DDL_CREATE_TABLE)
+        return "stands inside a transaction, which no server that is supported writes";
+    if (!valid)
+        return "is not valid text in its session's character set";
+    return NULL;
+}
+
+static enum stream_step on_statement(struct binlog_stream *s, const struct binlog_event *e, const struct ev_query *q,
+                                     struct frame_builder *b, struct err *err)
+{
+    struct ddl_context ctx = { .default_schema = q->schema,
+                               .ansi_quotes = (q->sql_mode & 4) != 0,
+                               .no_backslash_escapes = (q->sql_mode & (1u << 20)) != 0 };
+    struct ddl d;
+    struct bytes sql;
+    bool valid;
+    arena_reset(s->arena);
+    if (!to_utf8(s, q, &sql, &valid, err) || !ddl_parse(sql, &ctx, s->arena, &d, err))
+        return stream_fail(s, err);
+    if (d.kind == DDL_TRANSACTION)
+        return on_word(s, e, sql, WORD_OTHER, sql, b, err);
+    if (d.kind == DDL_DML) {
+        struct stmt_dml m = { .schema = q->schema, .sql = sql, .parsed = &d };
+        statement_schemas(statement_status_vars(e), s->fmt.mariadb, &m);
+        if (!check_dml(s, &m, err))
+            return stream_fail(s, err);
+        return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e, b, err);
+    }
+    /* CREATE TABLE ... SELECT: MySQL 8.0.21 on writes BEGIN, the statement with these words at its end, rows, XID;
+     * MariaDB a GTID that begins a transaction, the statement, rows, XID or COMMIT. The DDL record then stands in one
+     * transaction with the rows. */
+    if (d.kind == DDL_CREATE_TABLE && statement_starts_transaction(&sql) && s->state != TXN_OPEN)
+        s->state = TXN_OPEN;
+    if (d.kind != DDL_OTHER && any_captured(s, &d)) {
+        const char *why = ddl_refusal(s, q, &d, valid);
+        if (why != NULL) {
+            err_set(err, ERR_UNSUPPORTED,
+                    "DDL on a captured table %s (error %u): \"%.*s\"; compare the table's definition, then start a new "
+                    "slot "
+                    "from a fresh copy of the tables",
+                    why, q->error_code, (int)(sql.n < 200 ? sql.n : 200), (const char *)sql.p);
+            return stream_fail(s, err);
+        }
+        if (!add_ddl(s, e, q, sql, &d, b, err))
+            return stream_fail(s, err);
+    }
+    return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e, b, err);
+}
+
+enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                             struct err *err)
+{
+    struct ev_query q;
+    struct bytes name;
+    if (!binlog_parse_query(e, &s->fmt, &s->scratch, &q, err))
+        return stream_fail(s, err);
+    if (s->alter == ALTER_START || s->alter == ALTER_ROLLBACK) /* not done yet, or never: the table is as it was */
+        return txn_commit(s, e, b, err);
+    enum stmt_word word = statement_word(q.sql, &name);
+    return word != WORD_OTHER ? on_word(s, e, q.sql, word, name, b, err) : on_statement(s, e, &q, b, err);
+}
+
+/* LOAD DATA in statement format. */
+enum stream_step query_load(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+{
+    struct ev_load_query q;
+    if (!statement_parse_load(e, &q, err))
+        return stream_fail(s, err);
+    struct ddl_context ctx = { .default_schema = q.schema };
+    struct ddl d;
+    arena_reset(s->arena);
+    if (!ddl_parse(q.sql, &ctx, s->arena, &d, err))
+        return stream_fail(s, err);
+    struct stmt_dml m = { .schema = q.schema, .sql = q.sql, .parsed = &d };
+    statement_schemas(q.status_vars, s->fmt.mariadb, &m);
+    return check_dml(s, &m, err) ? STREAM_INSIDE : stream_fail(s, err);
+}

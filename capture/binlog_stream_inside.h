@@ -1,0 +1,88 @@
+/* binlog_stream_inside.h - private to binlog_stream.c (events, files, payloads), binlog_txn.c (transactions, position,
+ * rows) and binlog_query.c (statements): the state, and what they call of each other. */
+#ifndef ROWTIDE_BINLOG_STREAM_INSIDE_H
+#define ROWTIDE_BINLOG_STREAM_INSIDE_H
+
+#include "binlog_statement.h"
+#include "binlog_stream.h"
+#include "payload.h"
+#include "row_event.h"
+
+enum txn_state {
+    TXN_NONE, /* between transactions */
+    TXN_GTID, /* a GTID event came; what follows decides whether it is a statement (DDL) or BEGIN ... */
+    TXN_OPEN  /* inside BEGIN ... XID / COMMIT */
+};
+enum { SAVEPOINT_NAME_MAX = 256 };
+
+struct savepoint {
+    char name[SAVEPOINT_NAME_MAX + 1];
+    uint64_t changes; /* captured ones before it */
+};
+
+struct binlog_stream {
+    struct binlog_stream_options o;
+    struct table_defs *defs;
+    struct arena *arena;       /* values of one row, DDL parse; reset per row or statement */
+    struct buf scratch;        /* inflated query text; a COMMIT record's GTIDs */
+    struct source_pos pos;     /* behind the last whole transaction */
+    struct gtid_set *consumed; /* filtered transactions since the last COMMIT record or position frame */
+    uint64_t filtered;         /* their bytes */
+    int64_t commit_us;         /* of the latest transaction */
+    struct binlog_stream_stats stats, stats_before; /* before: at the open transaction's BEGIN */
+
+    uint64_t offset;   /* where the stream is now, in `file`: end of the current event */
+    uint64_t event_at; /* its start, for messages */
+
+    struct ev_gtid gtid; /* of the open transaction; gtid.gtid none when anonymous or without GTID events */
+    uint64_t changes;    /* captured ones in it so far */
+    uint64_t txn_bytes;
+    struct savepoint *savepoints; /* allocated when first needed */
+
+    struct payload *payload; /* a TRANSACTION_PAYLOAD being read; allocated when first needed */
+    struct row_reader rows;  /* a rows event being read, when rows_open */
+    struct val *old_row, *new_row;
+
+    unsigned row_cap;
+    unsigned nsavepoints;
+    enum txn_state state;
+    enum alter_phase alter;
+    struct binlog_format fmt;
+    char file[POSITION_FILE_MAX + 1];
+    bool moved;      /* the position is beyond what the log says */
+    bool fresh;      /* no ROTATE came on this connection yet */
+    bool discard;    /* skip until pos.offset in pos.file */
+    bool begun;      /* the open transaction's BEGIN record is written */
+    bool file_ended; /* the source went on to another file since it began */
+    bool payload_open, payload_last, rows_open;
+};
+
+/* --- binlog_txn.c --- */
+/* Puts "at mysql-bin.000003:1234, GTID x" in front of what went wrong. */
+enum stream_step stream_fail(struct binlog_stream *s, struct err *err);
+/* An event that cannot stand where it does. */
+enum stream_step stream_misplaced(struct binlog_stream *s, const char *what, struct err *err);
+/* Here one may resume: a transaction ended, or an event outside of any passed. */
+void stream_take_position(struct binlog_stream *s, bool transaction_end);
+/* The open transaction never was: nothing of it counts, its GTID neither. */
+void txn_forget(struct binlog_stream *s);
+bool txn_begin(struct binlog_stream *s, struct frame_builder *b, uint32_t when,
+               struct err *err); /* once per transaction */
+enum stream_step txn_commit(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                            struct err *err);
+enum stream_step txn_roll_back(struct binlog_stream *s, struct err *err);
+/* A COMMIT record with the GTIDs that were filtered since the last one. */
+bool txn_write_commit(struct binlog_stream *s, const char *file, uint64_t offset, struct frame_builder *b,
+                      struct err *err);
+enum stream_step txn_table_map(struct binlog_stream *s, const struct binlog_event *e, struct err *err);
+enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                          size_t frame_size, struct err *err);
+enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size,
+                                   struct err *err);
+
+/* --- binlog_query.c --- */
+enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                             struct err *err);
+enum stream_step query_load(struct binlog_stream *s, const struct binlog_event *e, struct err *err);
+
+#endif

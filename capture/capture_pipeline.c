@@ -1,0 +1,576 @@
+/* capture_pipeline.c - see capture_pipeline.h. Two stages: this thread fetches, decodes and encodes; log_writer writes and fsyncs.
+ *
+ * I2: whenever a connection ends, what lies behind the last whole commit is cut from the log, and the next connection asks for what
+ * follows exactly there. */
+#include "capture_pipeline.h"
+
+#include "binlog_client.h"
+#include "binlog_stream.h"
+#include "clock.h"
+#include "fault.h"
+#include "file.h"
+#include "log_writer.h"
+#include "preflight.h"
+#include "slog.h"
+#include "stop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BACKOFF_FIRST_MS = 100,
+    BACKOFF_MAX_MS = 30000,
+    STEADY_US = 5000000, /* a connection that lasted this long was a good one */
+    TICK_EVERY_EVENTS = 256,
+    HEARTBEAT_EVERY_US = 1000000,
+    PREFLIGHT_TIMEOUT_S = 120
+};
+
+struct pipeline {
+    const struct capture_options *o;
+    struct capture_status *status;
+    struct source_url url;
+    struct pattern *tables;
+    struct slot *slot;
+    struct log_writer *writer;
+    struct binlog_stream *stream;
+    struct frame_builder *frame;
+    char replica_uuid[37];
+    uint32_t server_id;
+
+    pthread_mutex_t lock; /* client, against the stop watcher */
+    struct binlog_client *client;
+
+    bool have_target; /* --once: where the source stood at the start */
+    struct source_pos target;
+    bool at_boundary; /* the last event ended between transactions */
+    bool continues;   /* the frame goes on with a transaction of an earlier one: it ends with that one's commit */
+    int64_t position_at_us, heartbeat_at_us;
+    bool preflight_done;
+    char version[128]; /* of the server that the log was opened for */
+};
+
+/* A blocked fetch does not see a signal: this thread does, and breaks the connection. Once: later ones are broken when they are set. */
+static void *stop_watcher(void *arg)
+{
+    struct pipeline *p = arg;
+    struct pollfd fd = { .fd = stop_fd(), .events = POLLIN };
+    while (poll(&fd, 1, -1) < 0) {
+    }
+    pthread_mutex_lock(&p->lock);
+    if (p->client != NULL)
+        binlog_client_abort(p->client);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static void set_client(struct pipeline *p, struct binlog_client *c)
+{
+    pthread_mutex_lock(&p->lock);
+    struct binlog_client *old = p->client;
+    p->client = c;
+    if (c != NULL && stop_level() != STOP_NO) /* the watcher came while there was none */
+        binlog_client_abort(c);
+    pthread_mutex_unlock(&p->lock);
+    if (old != NULL && c == NULL)
+        binlog_client_close(old);
+}
+
+/* "mysql-bin.000010" comes after "mysql-bin.000009" and before "mysql-bin.1000000". */
+static int compare_files(const char *a, const char *b)
+{
+    size_t na = strlen(a), nb = strlen(b);
+    if (na != nb)
+        return na < nb ? -1 : 1;
+    return strcmp(a, b);
+}
+
+static bool position_covers(const struct source_pos *pos, const struct source_pos *target)
+{
+    if (target->flavor != GTID_NONE &&
+        pos->flavor != GTID_NONE) /* a slot made without GTIDs goes on by file and offset */
+        return gtid_set_subset(target->gtids, pos->gtids);
+    int c = compare_files(pos->file, target->file);
+    return c > 0 || (c == 0 && pos->offset >= target->offset);
+}
+
+static void publish_position(struct pipeline *p)
+{
+    const struct binlog_stream_stats *st = binlog_stream_stats(p->stream);
+    atomic_store(&p->status->events, st->events);
+    atomic_store(&p->status->received_bytes, st->event_bytes);
+    atomic_store(&p->status->transactions, st->transactions);
+    atomic_store(&p->status->captured_transactions, st->captured_transactions);
+    atomic_store(&p->status->inserts, st->inserts);
+    atomic_store(&p->status->updates, st->updates);
+    atomic_store(&p->status->deletes, st->deletes);
+    atomic_store(&p->status->ddl, st->ddl);
+    atomic_store(&p->status->commit_us, binlog_stream_commit_us(p->stream));
+}
+
+/* Hands the gathered records on and begins the next frame behind them. */
+static bool close_frame(struct pipeline *p, struct err *err)
+{
+    if (frame_builder_records(p->frame) == 0)
+        return true;
+    if (!log_writer_frame(p->writer, p->frame, binlog_stream_position(p->stream), err))
+        return false;
+    p->continues = frame_builder_inside(p->frame);
+    frame_builder_reset(p->frame, frame_builder_next_lsn(p->frame), p->continues);
+    return true;
+}
+
+static bool write_position(struct pipeline *p, struct err *err)
+{
+    if (!close_frame(p, err) || !log_writer_position(p->writer, binlog_stream_position(p->stream), err))
+        return false;
+    binlog_stream_position_written(p->stream);
+    p->position_at_us = clock_mono_us();
+    return true;
+}
+
+/* The builder is full inside a transaction: complete ones go first, on their own; the open one's part follows when it is still large. */
+static bool spill_inside(struct pipeline *p, struct err *err)
+{
+    if (!log_writer_split(p->writer, p->frame, binlog_stream_position(p->stream), err))
+        return false;
+    fault_point("capture.mid_transaction");
+    return frame_builder_size(p->frame) < p->o->frame_size || close_frame(p, err);
+}
+
+/* Hands the complete transactions on, so that they do not wait for the end of the one that is open. */
+static bool hand_on(struct pipeline *p, struct err *err)
+{
+    if (frame_builder_inside(p->frame))
+        return log_writer_split(p->writer, p->frame, binlog_stream_position(p->stream), err);
+    return close_frame(p, err);
+}
+
+/* Drops the open transaction's records, here and on disk (I2). */
+static bool cut_open_transaction(struct pipeline *p, struct err *err)
+{
+    uint64_t next = 0;
+    if (!hand_on(p, err) || !log_writer_drain(p->writer, true, &next, err))
+        return false;
+    p->continues = false;
+    frame_builder_reset(p->frame, next, false);
+    return true;
+}
+
+/* The end of a connection, whatever the reason: the log holds each whole transaction that came, and nothing else; and the position that
+ * filtered ones moved, or runs that end soon (--once) would never note it. */
+static bool settle(struct pipeline *p, struct err *err)
+{
+    if (!cut_open_transaction(p, err))
+        return false;
+    if (binlog_stream_moved(p->stream) && (!write_position(p, err) || !log_writer_drain(p->writer, false, NULL, err)))
+        return false;
+    return log_writer_heartbeat(p->writer, false, err);
+}
+
+enum pump { PUMP_MORE, PUMP_DONE, PUMP_BROKEN /* the connection: try again */, PUMP_FAIL };
+
+static enum pump handle_event(struct pipeline *p, struct bytes event, struct err *err)
+{
+    enum stream_step step = binlog_stream_event(p->stream, event, p->frame, p->o->frame_size, err);
+    while (step == STREAM_ROWS_FULL) {
+        if (!spill_inside(p, err))
+            return PUMP_FAIL;
+        step = binlog_stream_continue(p->stream, p->frame, p->o->frame_size, err);
+    }
+    p->at_boundary = step != STREAM_INSIDE;
+    switch (step) {
+    case STREAM_FAIL:
+        return PUMP_FAIL;
+    case STREAM_ABANDONED: /* rolled back, or the source restarted before its end */
+        slog(SLOG_INFO, "transaction_dropped", kv_u("next_lsn", frame_builder_next_lsn(p->frame)));
+        if (!cut_open_transaction(p, err))
+            return PUMP_FAIL;
+        break;
+    case STREAM_COMMIT:
+        if ((p->continues || frame_builder_size(p->frame) >= p->o->frame_size) && !close_frame(p, err))
+            return PUMP_FAIL;
+        p->position_at_us = clock_mono_us();
+        break;
+    case STREAM_BOUNDARY:
+        if (binlog_stream_filtered(p->stream) >= (16u << 20) && !write_position(p, err))
+            return PUMP_FAIL;
+        break;
+    case STREAM_INSIDE:
+    case STREAM_ROWS_FULL:
+        return PUMP_MORE;
+    }
+    if (p->have_target && position_covers(binlog_stream_position(p->stream), &p->target))
+        return PUMP_DONE;
+    return PUMP_MORE;
+}
+
+/* What is due by time: a position frame (between transactions), the sign of life in `state`, what /api/v1/status shows. */
+static bool tick(struct pipeline *p, struct err *err)
+{
+    int64_t now = clock_mono_us();
+    publish_position(p);
+    if (p->at_boundary && binlog_stream_moved(p->stream) &&
+        now - p->position_at_us >= (int64_t)p->o->position_every_ms * 1000 && !write_position(p, err))
+        return false;
+    if (now - p->heartbeat_at_us >= HEARTBEAT_EVERY_US) {
+        p->heartbeat_at_us = now;
+        if (!log_writer_heartbeat(p->writer, true, err))
+            return false;
+        struct buf t = { 0 };
+        source_pos_text(binlog_stream_position(p->stream), &t);
+        capture_status_text(p->status, p->status->position, sizeof p->status->position, buf_cstr(&t));
+        buf_free(&t);
+    }
+    return true;
+}
+
+static enum pump pump(struct pipeline *p, struct err *err)
+{
+    unsigned since_tick = 0, inside = 0; /* events: since a tick, of the open transaction */
+    for (;;) {
+        if (stop_level() != STOP_NO)
+            return PUMP_DONE;
+        bool whole = p->at_boundary || frame_builder_commits(p->frame) > 0;
+        /* Idle: then nothing that could be durable may wait in memory. */
+        bool idle = whole && !binlog_client_pending(p->client);
+        int64_t t0 = clock_mono_us();
+        bool due = idle || ++since_tick >= TICK_EVERY_EVENTS || t0 - p->heartbeat_at_us >= HEARTBEAT_EVERY_US;
+        inside = p->at_boundary ? 0 : inside + 1;
+        if (((idle || inside == TICK_EVERY_EVENTS) && !hand_on(p, err)) || (due && !tick(p, err)))
+            return PUMP_FAIL;
+        since_tick = due ? 0 : since_tick;
+        struct bytes event;
+        t0 = clock_mono_us();
+        enum fetch_result f = binlog_client_fetch(p->client, &event, err);
+        int64_t t1 = clock_mono_us();
+        if (f == FETCH_FAIL)
+            return stop_level() != STOP_NO ? PUMP_DONE : err->transient ? PUMP_BROKEN : PUMP_FAIL;
+        if (f == FETCH_END) {
+            err_set(err, ERR_NET, "the source ended the stream (is it shutting down?)");
+            err->transient = true;
+            return PUMP_BROKEN;
+        }
+        atomic_store(&p->status->last_event_us, clock_wall_us());
+        enum pump r = handle_event(p, event, err);
+        atomic_fetch_add(&p->status->fetch_us, (unsigned long long)(t1 - t0));
+        atomic_fetch_add(&p->status->decode_us, (unsigned long long)(clock_mono_us() - t1));
+        if (r != PUMP_MORE)
+            return r;
+    }
+}
+
+/* --- connecting --- */
+
+static bool report_preflight(const struct preflight *pf, struct err *err)
+{
+    const struct finding *first = NULL;
+    for (size_t i = 0; i < pf->n; i++) {
+        const struct finding *f = &pf->v[i];
+        if (f->level == FIND_FAIL && first == NULL)
+            first = f;
+        if (f->level == FIND_FAIL || f->level == FIND_WARN)
+            slog(f->level == FIND_FAIL ? SLOG_ERROR : SLOG_WARN, "preflight", kv_s("check", f->check),
+                 kv_s("found", f->text), kv_s("mend", f->mend));
+    }
+    if (first == NULL)
+        return true;
+    return err_set(err, ERR_CONFIG,
+                   "the source cannot be captured (%zu of %zu checks failed); first: %s; mend it with: %s",
+                   pf->failures, pf->n, first->text, first->mend);
+}
+
+/* Preflight reads system tables, which takes its time on a server with many: its own connection, not bound to three heartbeats. */
+static bool preflight(struct pipeline *p, struct err *err)
+{
+    struct preflight pf = { 0 };
+    struct preflight_options po = { .tables = p->tables,
+                                    .server_id = p->server_id,
+                                    .accept_unlogged_cascades = p->o->accept_unlogged_cascades };
+    struct binlog_client *c = NULL;
+    if (!binlog_client_connect(&p->url, PREFLIGHT_TIMEOUT_S, &c, err))
+        return false;
+    set_client(p, c);
+    bool ok = preflight_run(c, &po, &pf, err) && report_preflight(&pf, err);
+    preflight_clear(&pf);
+    set_client(p, NULL);
+    p->preflight_done = ok;
+    return ok;
+}
+
+static bool check_source(struct pipeline *p, struct source_status *now, struct err *err)
+{
+    if (!source_status_read(p->client, now, err))
+        return false;
+    atomic_store(&p->status->clock_offset_us, now->clock_offset_us);
+    if (p->o->once && !p->have_target) {
+        if (!source_pos_copy(&now->current, &p->target, err))
+            return false;
+        p->have_target = true;
+    }
+    return true;
+}
+
+static bool start_stream(struct pipeline *p, const struct source_pos *from, struct err *err)
+{
+    struct binlog_stream_options so = { .tables = p->tables, .max_event = p->o->max_event };
+    return binlog_stream_new(&so, from, &p->stream, err);
+}
+
+/* A change of the table list is a record in the log, so that a reader of it can tell from where on what was taken. */
+static bool note_publication(struct pipeline *p, bool new_slot, struct err *err)
+{
+    const char *tables = p->o->tables == NULL ? "" : p->o->tables;
+    struct buf before = { 0 };
+    bool known = file_read(slot_dirfd(p->slot), "publication", 1 << 20, &before, err);
+    bool ok = known || err->sys == ENOENT;
+    bool same = known && bytes_eq_str(buf_view(&before), tables);
+    if (ok && !same) {
+        if (!new_slot) {
+            slog(SLOG_INFO, "publication_changed", kv_s("tables", tables));
+            ok = binlog_stream_message(p->stream, "publication", bytes_str(tables), clock_wall_us(), p->frame, err) &&
+                 close_frame(p, err) && log_writer_drain(p->writer, false, NULL, err);
+        }
+        ok = ok && file_replace(slot_dirfd(p->slot), "publication", bytes_str(tables), 0640, err);
+    }
+    buf_free(&before);
+    return ok;
+}
+
+/* The first connection of this run, or to another server: recovers the log, decides where to go on. */
+static bool open_log(struct pipeline *p, const struct source_status *now, struct err *err)
+{
+    struct seg_writer_options wo = { .segment_size = p->o->segment_size,
+                                     .merge_below = (uint32_t)(p->o->frame_size / 2),
+                                     .frame_size = (uint32_t)p->o->frame_size };
+    struct seg_writer *seg = NULL;
+    struct seg_recovered rec = { 0 };
+    struct slot_retention keep = { .reserve_percent = (unsigned)p->o->disk_reserve, .max_bytes = p->o->max_slot_size };
+    bool ok = false;
+    if (!seg_writer_recover(p->slot, &wo, &seg, &rec, err))
+        return false;
+    if (rec.empty) {
+        if (!source_start_position(p->client, now, p->o->start, &rec.pos, err))
+            goto out;
+    } else if (rec.cut_bytes > 0) {
+        slog(SLOG_INFO, "torn_tail_cut", kv_u("bytes", rec.cut_bytes), kv_u("flushed_lsn", rec.flushed_lsn));
+    }
+    if (!source_can_resume(p->client, now, &rec.pos, err))
+        goto out;
+    if (!seg_writer_start(seg, now->current.server, binlog_client_version_text(p->client), &rec.pos, err))
+        goto out;
+    snprintf(p->version, sizeof p->version, "%s", binlog_client_version_text(p->client));
+    atomic_store(&p->status->flushed_lsn, rec.flushed_lsn);
+    if (!log_writer_start(p->slot, seg, &keep, p->status, &p->writer, err))
+        goto out;
+    seg = NULL; /* the writer's now */
+    frame_builder_reset(p->frame, rec.next_lsn, false);
+    ok = start_stream(p, &rec.pos, err) && note_publication(p, rec.empty, err);
+out:
+    if (seg != NULL) {
+        struct err ignored;
+        seg_writer_close(&seg, &ignored);
+    }
+    source_pos_clear(&rec.pos);
+    return ok;
+}
+
+/* A segment says whose offsets it holds: another server (a failover), or a newer version, begins a new one, and is examined anew. */
+static bool close_log(struct pipeline *p, const struct source_status *now, struct err *err)
+{
+    slog(SLOG_INFO, "source_changed", kv_s("from", binlog_stream_position(p->stream)->server),
+         kv_s("to", now->current.server), kv_s("version", binlog_client_version_text(p->client)));
+    p->preflight_done = false;
+    binlog_stream_free(p->stream);
+    p->stream = NULL;
+    return log_writer_stop(&p->writer, err);
+}
+
+static bool is_other_server(const struct pipeline *p, const struct source_status *now)
+{
+    return strcmp(binlog_stream_position(p->stream)->server, now->current.server) != 0 ||
+           strcmp(p->version, binlog_client_version_text(p->client)) != 0;
+}
+
+static bool connect_source(struct pipeline *p, struct err *err)
+{
+    struct source_status now = { 0 };
+    struct binlog_client *c = NULL;
+    unsigned timeout_s = (unsigned)((3 * p->o->heartbeat_ms + 999) / 1000);
+    if (!p->preflight_done && !preflight(p, err))
+        return false;
+    if (!binlog_client_connect(&p->url, timeout_s < 3 ? 3 : timeout_s, &c, err))
+        return false;
+    set_client(p, c);
+    if (!check_source(p, &now, err))
+        goto fail;
+    if (p->writer == NULL) {
+        if (!open_log(p, &now, err))
+            goto fail;
+    } else if (!source_can_resume(c, &now, binlog_stream_position(p->stream), err)) {
+        goto fail;
+    } else if (is_other_server(p, &now)) {
+        bool closed = close_log(p, &now, err);
+        source_status_clear(&now);
+        set_client(p, NULL);
+        return closed && connect_source(p, err); /* with no log open, it does not come here again */
+    }
+    const struct source_pos *from = binlog_stream_position(p->stream);
+    bool by_gtid = from->flavor != GTID_NONE;
+    struct dump_request r = {
+        .server_id = p->server_id, .heartbeat_ms = p->o->heartbeat_ms, .from = from, .by_gtid = by_gtid
+    };
+    memcpy(r.replica_uuid, p->replica_uuid, sizeof r.replica_uuid);
+    if (p->have_target && !by_gtid && p->target.file[0] == '\0') {
+        p->have_target = false;
+        source_pos_clear(&p->target);
+        err_set(err, ERR_NET, "the source writes too fast to tell the offset where it stands, which --once needs here");
+        err->transient = true;
+        goto fail;
+    }
+    if (p->have_target && position_covers(from, &p->target)) {
+        source_status_clear(&now);
+        return true; /* nothing to fetch: the caller sees it */
+    }
+    if (!binlog_client_dump(c, &r, err))
+        goto fail;
+    binlog_stream_reconnect(p->stream, now.current.server, !by_gtid && from->offset > UINT32_MAX);
+    p->at_boundary = true;
+    atomic_store(&p->status->connected, true);
+    atomic_store(&p->status->last_event_us, clock_wall_us());
+    p->position_at_us = clock_mono_us();
+    capture_status_text(p->status, p->status->error, sizeof p->status->error, "");
+    struct buf t = { 0 };
+    source_pos_text(from, &t);
+    slog(SLOG_INFO, "streaming", kv_s("server", binlog_client_version_text(c)), kv_s("client", binlog_client_library()),
+         kv_u("server_id", p->server_id), kv_s("from", buf_cstr(&t)), kv_i("clock_offset_us", now.clock_offset_us),
+         kv_u("next_lsn", frame_builder_next_lsn(p->frame)));
+    buf_free(&t);
+    if (!log_writer_heartbeat(p->writer, true, err))
+        goto fail;
+    source_status_clear(&now);
+    return true;
+fail:
+    source_status_clear(&now);
+    set_client(p, NULL);
+    return false;
+}
+
+static void disconnect(struct pipeline *p)
+{
+    set_client(p, NULL);
+    atomic_store(&p->status->connected, false);
+}
+
+/* Connect, stream, reconnect. True: stopped or done. */
+static bool run(struct pipeline *p, struct err *err)
+{
+    unsigned backoff_ms = BACKOFF_FIRST_MS;
+    int64_t unreachable_since = 0;
+    for (;;) {
+        if (stop_level() != STOP_NO)
+            return true;
+        enum pump r = PUMP_BROKEN;
+        bool reached = connect_source(p, err);
+        if (reached) {
+            int64_t since = clock_mono_us();
+            unreachable_since = 0;
+            r = p->have_target && position_covers(binlog_stream_position(p->stream), &p->target) ? PUMP_DONE
+                                                                                                 : pump(p, err);
+            if (clock_mono_us() - since >= STEADY_US)
+                backoff_ms = BACKOFF_FIRST_MS;
+        } else if (!err->transient) {
+            r = PUMP_FAIL;
+        }
+        disconnect(p);
+        struct err settle_err;
+        /* Also when the stream met what it cannot go on with: what was whole before it belongs to the slot. Without memory its state
+         * is not known, and after a failed write nothing more goes in. */
+        bool settled = p->writer == NULL || (r == PUMP_FAIL && err->code == ERR_NOMEM) || settle(p, &settle_err);
+        if (r == PUMP_FAIL)
+            return stop_level() != STOP_NO && err->code == ERR_NET && settled;
+        if (!settled) {
+            *err = settle_err;
+            return false;
+        }
+        if (r == PUMP_DONE || stop_level() != STOP_NO)
+            return true;
+        int64_t now = clock_mono_us();
+        if (unreachable_since == 0)
+            unreachable_since = now;
+        capture_status_text(p->status, p->status->error, sizeof p->status->error, err->msg);
+        if ((p->o->once && !reached && p->o->retry_for_ms == 0) ||
+            (p->o->retry_for_ms != 0 && now - unreachable_since >= (int64_t)p->o->retry_for_ms * 1000))
+            return false;
+        unsigned wait_ms = backoff_ms / 2 +
+                           (unsigned)((uint64_t)clock_wall_us() % (backoff_ms / 2 + 1)); /* jitter: not all at once */
+        slog(SLOG_WARN, "reconnecting", kv_s("reason", err->msg), kv_u("wait_ms", wait_ms));
+        atomic_fetch_add(&p->status->reconnects, 1);
+        stop_sleep_ms(wait_ms);
+        backoff_ms = backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : backoff_ms * 2;
+    }
+}
+
+/* Stable for a slot, and its own: two captures with one id would throw each other out. */
+static uint32_t derive_server_id(const uint8_t uuid[16])
+{
+    uint32_t id = 0;
+    for (int i = 0; i < 16; i++)
+        id = id * 31 + uuid[i];
+    return (id & 0x7fffffff) | 0x40000000; /* far from the small numbers that people choose */
+}
+
+bool capture_run(const struct capture_options *o, struct capture_status *status, struct err *err)
+{
+    struct pipeline p = { .o = o, .status = status };
+    bool ok = false, watching = false;
+    pthread_t watcher;
+    pthread_mutex_init(&p.lock, NULL);
+    p.frame = frame_builder_new();
+    if (p.frame == NULL) {
+        err_nomem(err);
+        goto out;
+    }
+    if (!source_url_parse(o->source, o->password_file, &p.url, err) || !pattern_parse(o->tables, &p.tables, err) ||
+        !slot_open(o->slot, SLOT_CREATE, &p.slot, err))
+        goto out;
+    uuid_text(slot_uuid(p.slot), p.replica_uuid);
+    p.server_id = o->server_id != 0 ? (uint32_t)o->server_id : derive_server_id(slot_uuid(p.slot));
+    struct buf place = { 0 };
+    source_url_place(&p.url, &place);
+    capture_status_text(status, status->source, sizeof status->source, buf_cstr(&place));
+    capture_status_text(status, status->slot, sizeof status->slot, o->slot);
+    slog(SLOG_INFO, "started", kv_s("source", buf_cstr(&place)), kv_s("slot", o->slot),
+         kv_s("slot_uuid", p.replica_uuid), kv_s("tables", o->tables == NULL ? "*" : o->tables),
+         kv_s("version", ROWTIDE_VERSION));
+    buf_free(&place);
+    if (pthread_create(&watcher, NULL, stop_watcher, &p) != 0) {
+        err_sys(err, "start a thread");
+        goto out;
+    }
+    watching = true;
+    ok = run(&p, err);
+    if (p.writer != NULL) {
+        struct err stop_err;
+        bool stopped = log_writer_stop(&p.writer, ok ? err : &stop_err);
+        ok = ok && stopped;
+    }
+    if (ok && p.have_target && stop_level() == STOP_NO)
+        slog(SLOG_INFO, "caught_up", kv_u("flushed_lsn", atomic_load(&status->flushed_lsn)));
+out:
+    if (watching) {
+        stop_request(STOP_DRAIN); /* wakes the watcher */
+        pthread_join(watcher, NULL);
+    }
+    set_client(&p, NULL);
+    binlog_stream_free(p.stream);
+    frame_builder_free(p.frame);
+    slot_close(p.slot);
+    pattern_free(p.tables);
+    source_url_clear(&p.url);
+    source_pos_clear(&p.target);
+    pthread_mutex_destroy(&p.lock);
+    return ok;
+}

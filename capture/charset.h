@@ -1,0 +1,24 @@
+/* charset.h - the servers' collation numbers and converting their character sets to UTF-8: own tables for single-byte
+ * sets and the Unicode forms, iconv for the East Asian ones, a fast path for ASCII and utf8. */
+#ifndef ROWTIDE_CHARSET_H
+#define ROWTIDE_CHARSET_H
+
+#include "arena.h"
+
+struct charset {
+    const char *name;  /* "latin1": the server's name */
+    const char *iconv; /* NULL: bytes are UTF-8 already; else something must be converted */
+    uint8_t max_bytes; /* a character takes at most */
+    bool binary;       /* the pseudo charset `binary` */
+};
+/* By collation number (both servers share those below 1024; MariaDB has UCA-14.0 ones from 2048). NULL: unknown. */
+const struct charset *charset_of_collation(unsigned number);
+const struct charset *charset_by_name(struct bytes name);
+/* in -> UTF-8: `in` itself when nothing needs conversion, else in the arena. ERR_CORRUPT when in is not valid in cs;
+ * for utf8 columns invalid UTF-8 is ERR_CORRUPT too. Thread: each thread keeps its own iconv handles. */
+bool charset_to_utf8(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out, struct err *err);
+/* The length of the longest prefix of b that is valid UTF-8: b.n when all of it is. Surrogates and overlong forms are
+ * not. */
+size_t charset_utf8_valid(struct bytes b);
+
+#endif

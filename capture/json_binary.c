@@ -1,0 +1,353 @@
+/* json_binary.c - see json_binary.h.
+ *
+ * Values are reached by offsets that come from outside, so that one byte could be printed any number of times. A
+ * document that a server wrote uses each byte once: every piece printed is taken off a budget of the document's
+ * length, which bounds work and output. */
+#include "json_binary.h"
+
+#include "charset.h"
+#include "row_decode.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { DEPTH_MAX = 100 }; /* the server's own limit, JSON_DOCUMENT_MAX_DEPTH */
+enum json_type {
+    SMALL_OBJECT = 0,
+    LARGE_OBJECT = 1,
+    SMALL_ARRAY = 2,
+    LARGE_ARRAY = 3,
+    LITERAL = 4,
+    INT16 = 5,
+    UINT16 = 6,
+    INT32 = 7,
+    UINT32 = 8,
+    INT64 = 9,
+    UINT64 = 10,
+    DOUBLE = 11,
+    STRING = 12,
+    OPAQUE = 15
+};
+
+struct json {
+    size_t budget;
+    const char *why;
+    struct buf *out;
+};
+
+static bool bad(struct json *j, const char *why)
+{
+    if (j->why == NULL)
+        j->why = why;
+    return false;
+}
+
+static bool spend(struct json *j, size_t n)
+{
+    if (n > j->budget)
+        return bad(j, "values overlap");
+    j->budget -= n;
+    return true;
+}
+
+static bool put_string(struct json *j, struct bytes s)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (charset_utf8_valid(s) != s.n)
+        return bad(j, "a string is not UTF-8");
+    buf_u8(j->out, '"');
+    size_t done = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        uint8_t b = s.p[i];
+        if (b > 0x1f && b != '"' && b != '\\')
+            continue;
+        buf_bytes(j->out, (struct bytes){ s.p + done, i - done });
+        done = i + 1;
+        buf_u8(j->out, '\\');
+        switch (b) {
+        case '"':
+        case '\\':
+            buf_u8(j->out, b);
+            break;
+        case '\b':
+            buf_u8(j->out, 'b');
+            break;
+        case '\t':
+            buf_u8(j->out, 't');
+            break;
+        case '\n':
+            buf_u8(j->out, 'n');
+            break;
+        case '\f':
+            buf_u8(j->out, 'f');
+            break;
+        case '\r':
+            buf_u8(j->out, 'r');
+            break;
+        default:
+            buf_str(j->out, "u00");
+            buf_u8(j->out, (uint8_t)hex[b >> 4]);
+            buf_u8(j->out, (uint8_t)hex[b & 15]);
+        }
+    }
+    buf_bytes(j->out, (struct bytes){ s.p + done, s.n - done });
+    buf_u8(j->out, '"');
+    return true;
+}
+
+static bool put_double(struct json *j, uint64_t bits)
+{
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    if (!isfinite(v))
+        return bad(j, "a number is not finite");
+    size_t at = j->out->n;
+    f64_text(v, j->out);
+    /* The server keeps 1.0 apart from 1. */
+    if (!j->out->failed && memchr(j->out->p + at, '.', j->out->n - at) == NULL &&
+        memchr(j->out->p + at, 'e', j->out->n - at) == NULL)
+        buf_str(j->out, ".0");
+    return true;
+}
+
+static void put_base64(struct buf *out, struct bytes s)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum { LINE = 76 }; /* the server breaks lines, and prints the break escaped */
+    size_t line = 0;
+    for (size_t i = 0; i < s.n; i += 3) {
+        if (line == LINE) {
+            buf_str(out, "\\n");
+            line = 0;
+        }
+        size_t n = s.n - i < 3 ? s.n - i : 3;
+        uint32_t v = (uint32_t)s.p[i] << 16 | (n > 1 ? (uint32_t)s.p[i + 1] << 8 : 0) | (n > 2 ? s.p[i + 2] : 0U);
+        char four[4] = { digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
+                         n > 2 ? digits[v & 63] : '=' };
+        buf_put(out, four, sizeof four);
+        line += 4;
+    }
+}
+
+/* Dates and times are printed with all six digits, whatever they had. */
+static bool put_temporal(struct json *j, uint8_t type, struct bytes data)
+{
+    struct cur c = cur_over(data);
+    int64_t packed = (int64_t)cur_le(&c, 8);
+    struct val v = { .kind = VAL_DATETIME, .scale = 6, .u.i64 = packed };
+    if (c.why != NULL || cur_left(&c) != 0)
+        return bad(j, "a date or time does not have 8 bytes");
+    bool ok;
+    if (type == WT_TIME) {
+        v.kind = VAL_TIME;
+        ok = row_packed_time(packed, &v.u.i64);
+    } else {
+        ok = row_packed_datetime(packed);
+        if (type == WT_DATE)
+            v.kind = VAL_DATE;
+    }
+    if (!ok)
+        return bad(j, "no date or time that can be");
+    buf_u8(j->out, '"');
+    val_text(&v, j->out);
+    buf_u8(j->out, '"');
+    return true;
+}
+
+static bool put_opaque(struct json *j, uint8_t type, struct bytes data)
+{
+    switch (type) {
+    case WT_NEWDECIMAL: {
+        struct cur c = cur_over(data);
+        char text[ROW_DECIMAL_TEXT_MAX];
+        uint8_t precision = cur_u8(&c);
+        uint8_t scale = cur_u8(&c);
+        size_t n = row_decimal_decode_text(&c, precision, scale, text);
+        if (n == 0 || cur_left(&c) != 0)
+            return bad(j, "not a decimal");
+        buf_put(j->out, text, n);
+        return true;
+    }
+    case WT_DATE:
+    case WT_TIME:
+    case WT_DATETIME:
+    case WT_TIMESTAMP:
+        return put_temporal(j, type, data);
+    case WT_VAR_STRING:
+        return put_string(j, data);
+    default:
+        buf_printf(j->out, "\"base64:type%u:", type);
+        put_base64(j->out, data);
+        buf_u8(j->out, '"');
+        return true;
+    }
+}
+
+/* 7 bits a byte, low ones first, at most 5 bytes. */
+static size_t data_length(struct cur *c)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        uint8_t b = cur_u8(c);
+        n |= (uint64_t)(b & 0x7f) << (7 * i);
+        if ((b & 0x80) == 0)
+            return n > UINT32_MAX ? SIZE_MAX : (size_t)n;
+    }
+    cur_fail(c, "a length of more than 5 bytes");
+    return 0;
+}
+
+/* v begins at the value and ends where its container does. */
+static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
+{
+    struct cur c = cur_over(v);
+    bool ok = true;
+    switch (type) {
+    case LITERAL: {
+        static const char *const words[] = { "null", "true", "false" };
+        uint8_t word = cur_u8(&c);
+        if (word > 2)
+            return bad(j, "unknown literal");
+        if (c.why == NULL)
+            buf_str(j->out, words[word]);
+        break;
+    }
+    case INT16:
+        buf_printf(j->out, "%" PRId16, (int16_t)cur_le(&c, 2));
+        break;
+    case UINT16:
+        buf_printf(j->out, "%" PRIu64, cur_le(&c, 2));
+        break;
+    case INT32:
+        buf_printf(j->out, "%" PRId32, (int32_t)cur_le(&c, 4));
+        break;
+    case UINT32:
+        buf_printf(j->out, "%" PRIu64, cur_le(&c, 4));
+        break;
+    case INT64:
+        buf_printf(j->out, "%" PRId64, (int64_t)cur_le(&c, 8));
+        break;
+    case UINT64:
+        buf_printf(j->out, "%" PRIu64, cur_le(&c, 8));
+        break;
+    case DOUBLE:
+        ok = put_double(j, cur_le(&c, 8));
+        break;
+    case STRING: {
+        size_t n = data_length(&c);
+        struct bytes s = cur_take(&c, n);
+        ok = c.why == NULL && put_string(j, s);
+        break;
+    }
+    case OPAQUE: {
+        uint8_t field_type = cur_u8(&c);
+        size_t n = data_length(&c);
+        struct bytes s = cur_take(&c, n);
+        ok = c.why == NULL && put_opaque(j, field_type, s);
+        break;
+    }
+    default:
+        return bad(j, "unknown value type");
+    }
+    if (c.why != NULL)
+        return bad(j, c.why);
+    return ok && spend(j, cur_at(&c));
+}
+
+static bool put_value(struct json *j, uint8_t type, struct bytes v, unsigned depth);
+
+struct container {
+    struct bytes v; /* exactly its own bytes */
+    bool large, object;
+    size_t count, values_at; /* offset of the first value entry */
+};
+
+static size_t read_offset(const struct container *o, size_t at)
+{
+    struct cur c = cur_over((struct bytes){ o->v.p + at, o->v.n - at });
+    return (size_t)cur_le(&c, o->large ? 4 : 2);
+}
+
+static bool put_key(struct json *j, const struct container *o, size_t i)
+{
+    size_t width = o->large ? 4 : 2;
+    size_t at = 2 * width + i * (width + 2);
+    size_t from = read_offset(o, at);
+    size_t n = (size_t)o->v.p[at + width] | (size_t)o->v.p[at + width + 1] << 8;
+    if (from > o->v.n || n > o->v.n - from)
+        return bad(j, "a key lies outside of its object");
+    if (!spend(j, n) || !put_string(j, (struct bytes){ o->v.p + from, n }))
+        return false;
+    buf_str(j->out, ": ");
+    return true;
+}
+
+static bool put_member(struct json *j, const struct container *o, size_t i, unsigned depth)
+{
+    size_t width = o->large ? 4 : 2;
+    size_t at = o->values_at + i * (1 + width);
+    uint8_t type = o->v.p[at];
+    bool in_place = type == LITERAL || type == INT16 || type == UINT16 ||
+                    (o->large && (type == INT32 || type == UINT32));
+    if (in_place) {
+        j->budget += width; /* the entry is paid for already */
+        return put_scalar(j, type, (struct bytes){ o->v.p + at + 1, width });
+    }
+    size_t from = read_offset(o, at + 1);
+    if (from < at + 1 + width || from > o->v.n)
+        return bad(j, "a value lies outside of its container");
+    return put_value(j, type, (struct bytes){ o->v.p + from, o->v.n - from }, depth);
+}
+
+static bool put_container(struct json *j, uint8_t type, struct bytes v, unsigned depth)
+{
+    struct container o = { .large = type == LARGE_OBJECT || type == LARGE_ARRAY,
+                           .object = type == SMALL_OBJECT || type == LARGE_OBJECT };
+    size_t width = o.large ? 4 : 2;
+    if (depth >= DEPTH_MAX)
+        return bad(j, "nested more than 100 deep");
+    if (v.n < 2 * width)
+        return bad(j, "truncated");
+    o.v = v;
+    o.count = read_offset(&o, 0);
+    size_t own = read_offset(&o, width);
+    if (own > v.n)
+        return bad(j, "truncated");
+    o.v.n = own;
+    o.values_at = 2 * width + (o.object ? o.count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
+    size_t head = o.values_at + o.count * (1 + width);
+    if (head > own)
+        return bad(j, "more members than bytes");
+    if (!spend(j, head))
+        return false;
+    buf_u8(j->out, o.object ? '{' : '[');
+    for (size_t i = 0; i < o.count; i++) {
+        if (i != 0)
+            buf_str(j->out, ", ");
+        if ((o.object && !put_key(j, &o, i)) || !put_member(j, &o, i, depth + 1))
+            return false;
+    }
+    buf_u8(j->out, o.object ? '}' : ']');
+    return true;
+}
+
+static bool put_value(struct json *j, uint8_t type, struct bytes v, unsigned depth)
+{
+    return type <= LARGE_ARRAY ? put_container(j, type, v, depth) : put_scalar(j, type, v);
+}
+
+bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
+{
+    if (in.n == 0) { /* what a non-strict server stores for NULL in a NOT NULL column; it reads it as null */
+        buf_str(out, "null");
+        return buf_ok(out, err);
+    }
+    struct json j = { .budget = in.n, .out = out };
+    size_t at = out->n;
+    if (!put_value(&j, in.p[0], (struct bytes){ in.p + 1, in.n - 1 }, 0)) {
+        out->n = at;
+        return err_set(err, ERR_CORRUPT, "JSON document of %zu bytes: %s", in.n, j.why);
+    }
+    return buf_ok(out, err);
+}

@@ -1,0 +1,363 @@
+/* log_writer.c - see log_writer.h. */
+#include "log_writer.h"
+
+#include "clock.h"
+#include "queue.h"
+#include "slog.h"
+
+#include <stdlib.h>
+
+enum {
+    QUEUE_FRAMES = 8, /* finished frames waiting: bounds memory with QUEUE_BYTES */
+    QUEUE_BYTES = 4 << 20,
+    GROUP_BYTES = 16 << 20,        /* written between two fsyncs at most while there is a backlog */
+    RETAIN_EVERY_US = 5 * 1000000, /* retention looks at the subscriptions this often */
+    HEARTBEAT_EVERY_US = 1000000
+};
+
+enum item_kind { ITEM_FRAME, ITEM_POSITION, ITEM_HEARTBEAT, ITEM_DRAIN, ITEM_CUT };
+
+struct item {
+    enum item_kind kind;
+    struct frame_info info;
+    struct buf payload;
+    struct relation_table rels;
+    struct source_pos pos;
+    bool streaming;
+};
+
+struct log_writer {
+    struct slot *slot;
+    struct seg_writer *seg;
+    struct slot_retention retention;
+    struct capture_status *status;
+    struct queue *queue;
+    pthread_t thread;
+    bool thread_on;
+
+    pthread_mutex_t lock;
+    pthread_cond_t drained;
+    uint64_t drains_asked, drains_done, next_lsn;
+    bool failed;
+    struct err error;
+
+    /* the thread's own */
+    struct source_pos pos; /* of the last item that had one */
+    bool unflushed;        /* appended since the last flush, a commit among it */
+    uint64_t unflushed_bytes;
+    uint64_t last_commit_lsn;
+    bool streaming; /* as last told */
+    int64_t retained_at, beat_at;
+};
+
+static void item_free(void *p)
+{
+    struct item *it = p;
+    if (it == NULL)
+        return;
+    buf_free(&it->payload);
+    relation_table_clear(&it->rels);
+    source_pos_clear(&it->pos);
+    free(it);
+}
+
+static bool flush(struct log_writer *w, struct err *err)
+{
+    int64_t t0 = clock_mono_us();
+    if (!seg_writer_flush(w->seg, &w->pos, err))
+        return false;
+    atomic_fetch_add(&w->status->fsyncs, 1);
+    atomic_fetch_add(&w->status->fsync_us, (unsigned long long)(clock_mono_us() - t0));
+    atomic_store(&w->status->flushed_lsn, w->last_commit_lsn);
+    atomic_store(&w->status->written_bytes, seg_writer_bytes(w->seg));
+    w->unflushed = false;
+    w->unflushed_bytes = 0;
+    w->beat_at = clock_mono_us();
+    return true;
+}
+
+/* What was flushed, once more, with the time when the source was heard. */
+static bool beat(struct log_writer *w, struct err *err)
+{
+    int64_t heard = atomic_load(&w->status->last_event_us);
+    w->beat_at = clock_mono_us();
+    return heard == 0 /* not yet in this run: an earlier one's time stays */ ||
+           seg_writer_heartbeat(w->seg, heard, w->streaming, atomic_load(&w->status->clock_offset_us), err);
+}
+
+static bool write_item(struct log_writer *w, struct item *it, struct err *err)
+{
+    switch (it->kind) {
+    case ITEM_FRAME: {
+        int64_t t0 = clock_mono_us();
+        if (!seg_writer_append(w->seg, &it->info, buf_view(&it->payload), &it->rels, err))
+            return false;
+        atomic_fetch_add(&w->status->write_us, (unsigned long long)(clock_mono_us() - t0));
+        atomic_fetch_add(&w->status->raw_bytes, it->payload.n);
+        atomic_fetch_add(&w->status->frames, 1);
+        w->unflushed_bytes += it->payload.n;
+        if (it->info.last_commit_lsn != 0) {
+            w->last_commit_lsn = it->info.last_commit_lsn;
+            w->unflushed = true;
+        }
+        break;
+    }
+    case ITEM_POSITION:
+        if (!seg_writer_position(w->seg, &it->pos, err))
+            return false;
+        w->unflushed = true;
+        break;
+    case ITEM_HEARTBEAT:
+        w->streaming = it->streaming;
+        if (!beat(w, err))
+            return false;
+        break;
+    case ITEM_DRAIN:
+    case ITEM_CUT:
+        break;
+    }
+    if (it->kind == ITEM_FRAME || it->kind == ITEM_POSITION) {
+        source_pos_clear(&w->pos);
+        w->pos = it->pos;
+        memset(&it->pos, 0, sizeof it->pos);
+    }
+    return true;
+}
+
+static bool retain(struct log_writer *w, struct err *err)
+{
+    int64_t now = clock_mono_us();
+    if (now - w->retained_at < RETAIN_EVERY_US)
+        return true;
+    w->retained_at = now;
+    size_t removed = 0;
+    if (!slot_retain(w->slot, &w->retention, &removed, err))
+        return err_ctx(err, "retention");
+    if (removed > 0) {
+        atomic_fetch_add(&w->status->segments_removed, removed);
+        slog(SLOG_INFO, "segments_removed", kv_u("count", removed));
+    }
+    return true;
+}
+
+/* Everything in one place: append, flush when the queue is empty or a group is full, answer drains. */
+static bool handle(struct log_writer *w, struct item *it, struct err *err)
+{
+    if (!write_item(w, it, err))
+        return false;
+    bool barrier = it->kind == ITEM_DRAIN || it->kind == ITEM_CUT;
+    if (w->unflushed && (barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES) && !flush(w, err))
+        return false;
+    if (clock_mono_us() - w->beat_at >= HEARTBEAT_EVERY_US && !beat(w, err)) /* a large transaction is no silence */
+        return false;
+    if (barrier) {
+        uint64_t next = 0;
+        if (it->kind == ITEM_CUT && !seg_writer_cut(w->seg, &next, err))
+            return false;
+        pthread_mutex_lock(&w->lock);
+        w->drains_done++;
+        w->next_lsn = next;
+        pthread_cond_broadcast(&w->drained);
+        pthread_mutex_unlock(&w->lock);
+    }
+    return retain(w, err);
+}
+
+static void *writer_thread(void *arg)
+{
+    struct log_writer *w = arg;
+    struct err err;
+    bool ok = true;
+    while (ok) {
+        struct item *it = queue_pop(w->queue, 1000);
+        if (it == NULL) {
+            if (queue_closed(w->queue))
+                break;
+            ok = retain(w, &err);
+            continue;
+        }
+        ok = handle(w, it, &err);
+        item_free(it);
+    }
+    if (!ok) {
+        pthread_mutex_lock(&w->lock);
+        w->failed = true;
+        w->error = err;
+        pthread_cond_broadcast(&w->drained);
+        pthread_mutex_unlock(&w->lock);
+        queue_close(w->queue);
+    }
+    return NULL;
+}
+
+bool log_writer_start(struct slot *slot, struct seg_writer *seg, const struct slot_retention *retention,
+                      struct capture_status *status, struct log_writer **out, struct err *err)
+{
+    struct log_writer *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return err_nomem(err);
+    w->slot = slot;
+    w->seg = seg;
+    w->retention = *retention;
+    w->status = status;
+    w->last_commit_lsn = atomic_load(&status->flushed_lsn);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->drained, NULL);
+    w->queue = queue_new(QUEUE_FRAMES, QUEUE_BYTES);
+    if (w->queue == NULL) {
+        err_nomem(err);
+        goto fail;
+    }
+    if (pthread_create(&w->thread, NULL, writer_thread, w) != 0) {
+        err_sys(err, "start the write stage");
+        goto fail;
+    }
+    w->thread_on = true;
+    *out = w;
+    return true;
+fail:
+    queue_free(w->queue, NULL);
+    free(w);
+    return false;
+}
+
+/* Why a push failed. */
+static bool failed(struct log_writer *w, struct err *err)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->failed)
+        *err = w->error;
+    else
+        err_set(err, ERR_STOPPED, "the write stage was stopped");
+    pthread_mutex_unlock(&w->lock);
+    return false;
+}
+
+static bool push(struct log_writer *w, struct item *it, struct err *err)
+{
+    if (queue_push(w->queue, it, it->payload.n))
+        return true;
+    item_free(it);
+    return failed(w, err);
+}
+
+static struct item *item_new(enum item_kind kind, const struct source_pos *pos, struct err *err)
+{
+    struct item *it = calloc(1, sizeof *it);
+    if (it == NULL) {
+        err_nomem(err);
+        return NULL;
+    }
+    it->kind = kind;
+    if (pos != NULL && !source_pos_copy(pos, &it->pos, err)) {
+        item_free(it);
+        return NULL;
+    }
+    return it;
+}
+
+bool log_writer_frame(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err)
+{
+    if (frame_builder_records(b) == 0)
+        return true;
+    struct item *it = item_new(ITEM_FRAME, pos, err);
+    if (it == NULL)
+        return false;
+    const struct relation_table *rels = frame_builder_relations(b);
+    for (unsigned i = 0; i < rels->n; i++) {
+        if (!relation_table_add(&it->rels, rels->rel[i], err))
+            goto fail;
+    }
+    if (!frame_builder_finish(b, &it->payload, &it->info, err))
+        goto fail;
+    return push(w, it, err);
+fail:
+    item_free(it);
+    return false;
+}
+
+bool log_writer_split(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err)
+{
+    bool split = false;
+    if (frame_builder_commits(b) == 0 || !frame_builder_inside(b))
+        return true;
+    struct item *it = item_new(ITEM_FRAME, pos, err);
+    if (it == NULL)
+        return false;
+    const struct relation_table *rels = frame_builder_relations(b);
+    for (unsigned i = 0; i < rels->n; i++) {
+        if (!relation_table_add(&it->rels, rels->rel[i], err))
+            goto fail;
+    }
+    if (!frame_builder_split(b, &it->payload, &it->info, &split, err))
+        goto fail;
+    if (split)
+        return push(w, it, err);
+    item_free(it);
+    return true;
+fail:
+    item_free(it);
+    return false;
+}
+
+bool log_writer_position(struct log_writer *w, const struct source_pos *pos, struct err *err)
+{
+    struct item *it = item_new(ITEM_POSITION, pos, err);
+    return it != NULL && push(w, it, err);
+}
+
+bool log_writer_heartbeat(struct log_writer *w, bool streaming, struct err *err)
+{
+    if (queue_closed(w->queue))
+        return failed(w, err);
+    if (queue_len(w->queue) > 0)
+        return true;
+    struct item *it = item_new(ITEM_HEARTBEAT, NULL, err);
+    if (it == NULL)
+        return false;
+    it->streaming = streaming;
+    return push(w, it, err);
+}
+
+bool log_writer_drain(struct log_writer *w, bool cut, uint64_t *next_lsn, struct err *err)
+{
+    struct item *it = item_new(cut ? ITEM_CUT : ITEM_DRAIN, NULL, err);
+    if (it == NULL || !push(w, it, err))
+        return false;
+    pthread_mutex_lock(&w->lock);
+    uint64_t mine = ++w->drains_asked;
+    while (w->drains_done < mine && !w->failed)
+        pthread_cond_wait(&w->drained, &w->lock);
+    bool ok = !w->failed;
+    if (ok && cut && next_lsn != NULL)
+        *next_lsn = w->next_lsn;
+    pthread_mutex_unlock(&w->lock);
+    return ok || failed(w, err);
+}
+
+bool log_writer_stop(struct log_writer **wp, struct err *err)
+{
+    struct log_writer *w = *wp;
+    if (w == NULL)
+        return true;
+    queue_close(w->queue);
+    if (w->thread_on)
+        pthread_join(w->thread, NULL);
+    bool ok = true;
+    if (w->failed) {
+        *err = w->error;
+        ok = false;
+    } else if (w->unflushed) {
+        ok = flush(w, err);
+    }
+    struct err close_err;
+    if (!seg_writer_close(&w->seg, ok ? err : &close_err))
+        ok = false;
+    queue_free(w->queue, item_free);
+    source_pos_clear(&w->pos);
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->drained);
+    free(w);
+    *wp = NULL;
+    return ok;
+}

@@ -1,0 +1,119 @@
+/* row_decimal.c - DECIMAL as it lies in rows and JSON documents.
+ *
+ * Groups of nine digits in 4 bytes, big-endian; the digits left over, before the first whole group of the integer
+ * part and behind the last of the fraction, in as many bytes as they need. The top bit is flipped, and a negative
+ * number has every bit inverted. Source: MySQL, strings/decimal.cc, decimal2bin. */
+#include "row_decode.h"
+
+enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = 65, BYTES_MAX = 32 };
+static const uint8_t left_over_bytes[GROUP_DIGITS] = { 0, 1, 1, 2, 2, 3, 3, 4, 4 };
+static const uint32_t powers[GROUP_DIGITS + 1] = { 1,      10,      100,      1000,      10000,
+                                                   100000, 1000000, 10000000, 100000000, 1000000000 };
+
+unsigned row_decimal_bytes(unsigned precision, unsigned scale)
+{
+    if (precision < 1 || precision > PRECISION_MAX || scale > precision || scale > 38)
+        return 0;
+    unsigned whole = precision - scale;
+    return whole / GROUP_DIGITS * GROUP_BYTES + left_over_bytes[whole % GROUP_DIGITS] +
+           scale / GROUP_DIGITS * GROUP_BYTES + left_over_bytes[scale % GROUP_DIGITS];
+}
+
+struct groups { /* the number's bytes, sign taken off */
+    uint8_t b[BYTES_MAX];
+    size_t at;
+    bool negative, bad;
+};
+
+static bool groups_read(struct cur *c, unsigned precision, unsigned scale, struct groups *g)
+{
+    unsigned n = row_decimal_bytes(precision, scale);
+    if (n == 0)
+        cur_fail(c, "not a DECIMAL's precision and scale");
+    struct bytes in = cur_take(c, n);
+    if (c->why != NULL)
+        return false;
+    g->negative = (in.p[0] & 0x80) == 0;
+    uint8_t mask = g->negative ? 0xff : 0;
+    for (unsigned i = 0; i < n; i++)
+        g->b[i] = in.p[i] ^ mask;
+    g->b[0] ^= 0x80;
+    g->at = 0;
+    g->bad = false;
+    return true;
+}
+
+static uint32_t group(struct groups *g, unsigned digits)
+{
+    unsigned n = digits == GROUP_DIGITS ? GROUP_BYTES : left_over_bytes[digits];
+    uint32_t v = 0;
+    for (unsigned i = 0; i < n; i++)
+        v = v << 8 | g->b[g->at++];
+    if (v >= powers[digits])
+        g->bad = true;
+    return v;
+}
+
+bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int64_t *unscaled)
+{
+    struct groups g;
+    if (!groups_read(c, precision, scale, &g))
+        return false;
+    unsigned whole = precision - scale;
+    uint64_t v = group(&g, whole % GROUP_DIGITS);
+    for (unsigned i = 0; i < whole / GROUP_DIGITS; i++)
+        v = v * powers[GROUP_DIGITS] + group(&g, GROUP_DIGITS);
+    for (unsigned i = 0; i < scale / GROUP_DIGITS; i++)
+        v = v * powers[GROUP_DIGITS] + group(&g, GROUP_DIGITS);
+    v = v * powers[scale % GROUP_DIGITS] + group(&g, scale % GROUP_DIGITS);
+    if (g.bad) {
+        cur_fail(c, "not a DECIMAL: too many digits in a group");
+        return false;
+    }
+    *unscaled = g.negative ? -(int64_t)v : (int64_t)v;
+    return true;
+}
+
+static char *put_group(char *to, uint32_t v, unsigned digits)
+{
+    for (unsigned i = digits; i-- > 0; v /= 10)
+        to[i] = (char)('0' + v % 10);
+    return to + digits;
+}
+
+size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale, char out[ROW_DECIMAL_TEXT_MAX])
+{
+    struct groups g;
+    if (!groups_read(c, precision, scale, &g))
+        return 0;
+    char digits[PRECISION_MAX + 1];
+    char *end = digits;
+    unsigned whole = precision - scale;
+    end = put_group(end, group(&g, whole % GROUP_DIGITS), whole % GROUP_DIGITS);
+    for (unsigned i = 0; i < whole / GROUP_DIGITS + scale / GROUP_DIGITS; i++)
+        end = put_group(end, group(&g, GROUP_DIGITS), GROUP_DIGITS);
+    end = put_group(end, group(&g, scale % GROUP_DIGITS), scale % GROUP_DIGITS);
+    if (g.bad) {
+        cur_fail(c, "not a DECIMAL: too many digits in a group");
+        return 0;
+    }
+    bool zero = true;
+    for (const char *d = digits; d < end; d++)
+        zero = zero && *d == '0';
+    unsigned skip = 0; /* leading zeros, but the last digit before the point stays */
+    while (skip + 1 < whole && digits[skip] == '0')
+        skip++;
+    char *to = out;
+    if (g.negative && !zero)
+        *to++ = '-';
+    if (whole == 0)
+        *to++ = '0';
+    memcpy(to, digits + skip, whole - skip);
+    to += whole - skip;
+    if (scale != 0) {
+        *to++ = '.';
+        memcpy(to, digits + whole, scale);
+        to += scale;
+    }
+    return (size_t)(to - out);
+}

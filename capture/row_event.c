@@ -1,0 +1,192 @@
+/* row_event.c - rows events of versions 1 and 2 and MariaDB's compressed ones, row by row. table_defs.c has the
+ * definitions.
+ *
+ * Source: MySQL, libs/mysql/binlog/event/rows_event.cpp; MariaDB, sql/log_event.cc, Rows_log_event. */
+#include "row_event.h"
+
+#include "row_value.h"
+#include "wire.h"
+
+enum { FLAG_STMT_END = 1, DUMMY_TABLE = 0xffffff };
+
+struct rows_kind {
+    enum row_change change;
+    bool v2, compressed;
+};
+
+static bool kind_of(uint8_t type, struct rows_kind *out)
+{
+    if (type >= EV_WRITE_ROWS_V1 && type <= EV_DELETE_ROWS_V1)
+        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS_V1), false, false };
+    else if (type >= EV_WRITE_ROWS && type <= EV_DELETE_ROWS)
+        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS), true, false };
+    else if (type >= EV_MARIADB_WRITE_ROWS_COMPRESSED_V1 && type <= EV_MARIADB_DELETE_ROWS_COMPRESSED_V1)
+        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED_V1), false, true };
+    else if (type >= EV_MARIADB_WRITE_ROWS_COMPRESSED && type <= EV_MARIADB_DELETE_ROWS_COMPRESSED)
+        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED), true, true };
+    else
+        return false;
+    return true;
+}
+
+static bool is_present(struct bytes bitmap, unsigned i)
+{
+    return (bitmap.p[i / 8] >> i % 8 & 1) != 0;
+}
+
+static unsigned count_present(struct bytes bitmap, unsigned ncols) /* bits behind the last column are arbitrary */
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < ncols; i++)
+        n += is_present(bitmap, i);
+    return n;
+}
+
+static bool in_table(const struct table_def *def, struct err *err)
+{
+    return err_ctx(err, "table %.*s.%.*s", BYTES_FMT(def->schema), BYTES_FMT(def->table));
+}
+
+/* Behind the post-header: column count, bitmaps, rows. */
+static bool open_body(struct row_reader *r, struct cur *c, bool compressed, const char *what, struct err *err)
+{
+    uint64_t ncols = wire_lenenc(c);
+    if (c->why == NULL && ncols != r->def->ncols) {
+        err_set(err, ERR_CORRUPT, "%s has %llu columns, but TABLE_MAP had %u", what, (unsigned long long)ncols,
+                r->def->ncols);
+        return in_table(r->def, err);
+    }
+    struct bytes first = cur_take(c, (r->def->ncols + 7) / 8);
+    struct bytes second = r->change == ROW_UPDATE ? cur_take(c, (r->def->ncols + 7) / 8) : first;
+    struct bytes rows = cur_take(c, cur_left(c));
+    if (!cur_ok(c, what, err))
+        return in_table(r->def, err);
+    if (r->change != ROW_INSERT)
+        r->present_old = first;
+    if (r->change != ROW_DELETE)
+        r->present_new = second;
+    r->npresent_old = r->change == ROW_INSERT ? 0 : count_present(r->present_old, r->def->ncols);
+    r->npresent_new = r->change == ROW_DELETE ? 0 : count_present(r->present_new, r->def->ncols);
+    /* MySQL sends any number of `INSERT INTO t () VALUES ()` as one event with no bytes of rows: nobody can tell how
+     * many. */
+    if (r->npresent_old + r->npresent_new == 0) {
+        err_set(err, ERR_UNSUPPORTED,
+                "%s has rows without any column, so that they cannot be counted (an INSERT that names no column, under "
+                "binlog_row_image = MINIMAL): SET PERSIST binlog_row_image = FULL, and take the table anew",
+                what);
+        return in_table(r->def, err);
+    }
+    if (compressed) {
+        if (!wire_uncompress(rows, &r->inflated, err)) {
+            err_ctx(err, "%s", what);
+            return in_table(r->def, err);
+        }
+        rows = buf_view(&r->inflated);
+    }
+    r->c = cur_over(rows);
+    return true;
+}
+
+bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const struct binlog_format *fmt,
+                     const struct table_defs *t, struct err *err)
+{
+    struct rows_kind kind;
+    const char *what = binlog_event_name(e->type);
+    memset(r, 0, sizeof *r);
+    if (!kind_of(e->type, &kind) && e->type != EV_PARTIAL_UPDATE_ROWS)
+        return err_set(err, ERR_CORRUPT, "%s (%u) is no rows event", what, e->type);
+    bool partial = e->type == EV_PARTIAL_UPDATE_ROWS;
+    if (partial)
+        kind = (struct rows_kind){ ROW_UPDATE, true, false };
+    unsigned post = kind.v2 ? 10 : 8;
+    if (fmt->known && e->type <= fmt->nposts && fmt->post_len[e->type - 1] != post)
+        return err_set(err, ERR_UNSUPPORTED, "%s with a post-header of %u bytes; only %u is read", what,
+                       fmt->post_len[e->type - 1], post);
+    struct cur c = cur_over(e->body);
+    r->change = kind.change;
+    r->table_id = cur_le(&c, 6);
+    r->flags = (uint16_t)cur_le(&c, 2);
+    if (kind.v2) { /* NDB's and partitioning's notes: nothing about the rows' contents */
+        size_t extra = (size_t)cur_le(&c, 2);
+        if (c.why == NULL && extra < 2)
+            cur_fail(&c, "extra row info is shorter than its own length");
+        (void)cur_take(&c, c.why == NULL ? extra - 2 : 0);
+    }
+    if (!cur_ok(&c, what, err))
+        return false;
+    r->def = table_defs_find(t, r->table_id);
+    if (r->def == NULL && r->table_id == DUMMY_TABLE && (r->flags & FLAG_STMT_END) != 0) {
+        r->dummy = true;
+        return true;
+    }
+    if (r->def == NULL)
+        return err_set(err, ERR_CORRUPT, "%s for table id %llu, which no TABLE_MAP of this statement has named", what,
+                       (unsigned long long)r->table_id);
+    if (!r->def->captured)
+        return true;
+    if (partial) {
+        err_set(
+            err, ERR_UNSUPPORTED,
+            "PARTIAL_UPDATE_ROWS: partial updates of JSON are not supported: SET PERSIST binlog_row_value_options = '' "
+            "(and in every session that set it)");
+        return in_table(r->def, err);
+    }
+    if (!open_body(r, &c, kind.compressed, what, err)) {
+        row_reader_close(r);
+        return false;
+    }
+    return true;
+}
+
+static bool in_column(const struct row_reader *r, unsigned i, struct err *err)
+{
+    err_ctx(err, "row %u of the event: column %.*s", r->row, BYTES_FMT(r->def->rel->cols[i].name));
+    return in_table(r->def, err);
+}
+
+static bool read_image(struct row_reader *r, struct bytes present, unsigned npresent, struct arena *a, struct val *row,
+                       struct err *err)
+{
+    const struct table_def *def = r->def;
+    const struct column *cols = def->rel->cols;
+    struct bytes nulls = cur_take(&r->c, (npresent + 7) / 8); /* one bit per present column */
+    if (r->c.why != NULL) {
+        err_set(err, ERR_CORRUPT, "row %u of the event is truncated", r->row);
+        return in_table(def, err);
+    }
+    unsigned k = 0;
+    for (unsigned i = 0; i < def->ncols; i++) {
+        if (!is_present(present, i)) {
+            row[i] = (struct val){ .kind = VAL_ABSENT };
+            continue;
+        }
+        bool null = is_present(nulls, k++);
+        if (null)
+            row[i] = (struct val){ .kind = VAL_NULL };
+        else if (!row_value_decode(&r->c, &def->cols[i], &cols[i], a, &row[i], err))
+            return in_column(r, i, err);
+    }
+    return true;
+}
+
+bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row, bool *more,
+                     struct err *err)
+{
+    if (r->dummy || !r->def->captured || cur_left(&r->c) == 0) {
+        *more = false;
+        return true;
+    }
+    r->row++;
+    if (r->change != ROW_INSERT && !read_image(r, r->present_old, r->npresent_old, a, old_row, err))
+        return false;
+    if (r->change != ROW_DELETE && !read_image(r, r->present_new, r->npresent_new, a, new_row, err))
+        return false;
+    *more = true;
+    return true;
+}
+
+void row_reader_close(struct row_reader *r)
+{
+    buf_free(&r->inflated);
+    r->c = cur_over((struct bytes){ NULL, 0 });
+}

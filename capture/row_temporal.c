@@ -1,0 +1,159 @@
+/* row_temporal.c - dates and times as they lie in rows.
+ *
+ * The forms of MySQL 5.6 and later, and MariaDB's default (types 17, 18, 19): big-endian, biased so that they sort as
+ * bytes, the fraction in (digits + 1) / 2 bytes behind. The older ones (7, 11, 12): little-endian, decimal digits.
+ * Source: MySQL, sql-common/my_time.cc, my_datetime_packed_from_binary and the functions beside it; sql/field.cc for
+ * the old ones. */
+#include "row_decode.h"
+
+enum { US_PER_SECOND = 1000000, HOURS_MAX = 838 };
+
+unsigned row_temporal_bytes(uint8_t type, unsigned scale)
+{
+    unsigned fraction = (scale + 1) / 2;
+    switch (type) {
+    case WT_DATE:
+    case WT_NEWDATE:
+    case WT_TIME:
+        return 3;
+    case WT_TIME2:
+        return 3 + fraction;
+    case WT_TIMESTAMP:
+        return 4;
+    case WT_TIMESTAMP2:
+        return 4 + fraction;
+    case WT_DATETIME:
+        return 8;
+    case WT_DATETIME2:
+        return 5 + fraction;
+    default:
+        return 0;
+    }
+}
+
+static const uint32_t to_us[4] = { 0, 10000, 100, 1 }; /* by bytes of fraction */
+
+static bool sane(struct civil c)
+{
+    return c.year <= 9999 && c.mon <= 12 && c.day <= 31 && c.hour < 24 && c.min < 60 && c.sec < 60 &&
+           c.usec < US_PER_SECOND;
+}
+
+bool row_packed_datetime(int64_t packed)
+{
+    return packed >= 0 && sane(civil_unpack(packed));
+}
+
+static bool time_of(unsigned hours, unsigned min, unsigned sec, uint32_t usec, bool negative, int64_t *us)
+{
+    if (hours > HOURS_MAX || min > 59 || sec > 59 || usec >= US_PER_SECOND)
+        return false;
+    int64_t v = (((int64_t)hours * 60 + min) * 60 + sec) * US_PER_SECOND + usec;
+    *us = negative ? -v : v;
+    return true;
+}
+
+bool row_packed_time(int64_t packed, int64_t *us)
+{
+    bool negative = packed < 0;
+    uint64_t v = negative ? 0 - (uint64_t)packed : (uint64_t)packed;
+    uint64_t hms = v >> 24;
+    if (hms >> 12 > HOURS_MAX)
+        return false;
+    return time_of((unsigned)(hms >> 12), hms >> 6 & 63, hms & 63, v & 0xffffff, negative, us);
+}
+
+static bool decode_time2(struct cur *c, unsigned fraction, int64_t *us)
+{
+    int64_t packed;
+    if (fraction == 3) { /* one number of 6 bytes */
+        packed = (int64_t)cur_be(c, 6) - 0x800000000000;
+    } else { /* a negative time's fraction counts up from the next whole second below */
+        int64_t whole = (int64_t)cur_be(c, 3) - 0x800000;
+        int64_t part = (int64_t)cur_be(c, fraction);
+        if (whole < 0 && part != 0) {
+            whole++;
+            part -= fraction == 1 ? 0x100 : 0x10000;
+        }
+        packed = whole * 0x1000000 + part * to_us[fraction];
+    }
+    return row_packed_time(packed, us);
+}
+
+static struct civil old_datetime(uint64_t digits) /* YYYYMMDDhhmmss */
+{
+    uint64_t date = digits / 1000000, clock = digits % 1000000;
+    if (date / 10000 > 9999)
+        return (struct civil){ .mon = 99 };
+    return (struct civil){ .year = (uint16_t)(date / 10000),
+                           .mon = (uint8_t)(date / 100 % 100),
+                           .day = (uint8_t)(date % 100),
+                           .hour = (uint8_t)(clock / 10000),
+                           .min = (uint8_t)(clock / 100 % 100),
+                           .sec = (uint8_t)(clock % 100) };
+}
+
+bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val *out)
+{
+    unsigned fraction = (scale + 1) / 2;
+    struct val v = { .scale = (uint8_t)scale };
+    bool ok = true;
+    switch (type) {
+    case WT_DATE:
+    case WT_NEWDATE: {
+        uint64_t d = cur_le(c, 3);
+        struct civil day = { .year = (uint16_t)(d >> 9), .mon = (uint8_t)(d >> 5 & 15), .day = (uint8_t)(d & 31) };
+        ok = sane(day);
+        v.kind = VAL_DATE;
+        v.u.i64 = civil_pack(day);
+        break;
+    }
+    case WT_TIME: { /* hhmmss, signed */
+        uint32_t raw = (uint32_t)cur_le(c, 3);
+        bool negative = (raw & 0x800000) != 0;
+        uint32_t d = negative ? 0x1000000 - raw : raw;
+        v.kind = VAL_TIME;
+        ok = time_of(d / 10000, d / 100 % 100, d % 100, 0, negative, &v.u.i64);
+        break;
+    }
+    case WT_TIME2:
+        v.kind = VAL_TIME;
+        ok = decode_time2(c, fraction, &v.u.i64);
+        break;
+    case WT_TIMESTAMP:
+        v.kind = VAL_INSTANT;
+        v.u.i64 = (int64_t)cur_le(c, 4) * US_PER_SECOND;
+        break;
+    case WT_TIMESTAMP2: { /* unsigned: MariaDB 11.5 counts up to 2106 */
+        int64_t seconds = (int64_t)cur_be(c, 4);
+        uint64_t usec = cur_be(c, fraction) * to_us[fraction];
+        ok = usec < US_PER_SECOND;
+        v.kind = VAL_INSTANT;
+        v.u.i64 = seconds * US_PER_SECOND + (int64_t)usec;
+        break;
+    }
+    case WT_DATETIME: {
+        struct civil t = old_datetime(cur_le(c, 8));
+        ok = sane(t);
+        v.kind = VAL_DATETIME;
+        v.u.i64 = civil_pack(t);
+        break;
+    }
+    case WT_DATETIME2: {
+        int64_t whole = (int64_t)cur_be(c, 5) - 0x8000000000;
+        int64_t usec = (int64_t)(cur_be(c, fraction) * to_us[fraction]);
+        ok = whole >= 0 && usec < US_PER_SECOND && row_packed_datetime(whole << 24);
+        v.kind = VAL_DATETIME;
+        v.u.i64 = ok ? whole << 24 | usec : 0;
+        break;
+    }
+    default:
+        ok = false;
+    }
+    if (!ok)
+        cur_fail(c, "no date or time that can be");
+    if (c->why != NULL)
+        return false;
+    *out = v;
+    return true;
+}

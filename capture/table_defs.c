@@ -1,0 +1,246 @@
+/* table_defs.c - what TABLE_MAP said, by table id while a statement runs, and by definition for as long as it is of
+ * use.
+ * A TABLE_MAP comes with every statement, and nearly always says what it said before: its bytes are compared with
+ * those of earlier ones before anything is decoded. Ids are dealt out anew after every change and restart, so that
+ * they are only a hint where to look. */
+#include "row_event.h"
+
+#include "table_map.h"
+
+#include <stdlib.h>
+
+enum {
+    BUCKETS = 4096,
+    HINTS = 1024,       /* by table id */
+    PER_TABLE = 4,      /* definitions of one table: a rename swap or an ALTER going back finds its old one */
+    ACTIVE_MAX = 65536, /* tables in one statement */
+    CACHE_BYTES = 256 * 1024 * 1024 /* then all that no statement is using goes */
+};
+
+struct entry {
+    struct table_def def; /* first: callers hold pointers to it */
+    uint8_t *owned;       /* definition's bytes; schema and table point into them */
+    struct bytes definition;
+    bool mariadb;
+    bool active;
+    size_t cost;
+    struct entry *next; /* in the bucket, newest first */
+};
+struct table_defs {
+    struct entry *buckets[BUCKETS]; /* by schema and table */
+    struct entry *hints[HINTS];
+    struct entry **active;
+    size_t nactive, cap_active;
+    size_t bytes;
+};
+
+struct table_defs *table_defs_new(void)
+{
+    return calloc(1, sizeof(struct table_defs));
+}
+
+static void entry_free(struct table_defs *t, struct entry *e)
+{
+    for (size_t i = 0; i < HINTS; i++)
+        if (t->hints[i] == e)
+            t->hints[i] = NULL;
+    t->bytes -= e->cost;
+    relation_unref(e->def.rel);
+    free(e->def.cols);
+    free(e->owned);
+    free(e);
+}
+
+void table_defs_free(struct table_defs *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        while (t->buckets[i] != NULL) {
+            struct entry *e = t->buckets[i];
+            t->buckets[i] = e->next;
+            entry_free(t, e);
+        }
+    }
+    free(t->active);
+    free(t);
+}
+
+static size_t bucket_of(struct bytes schema, struct bytes table) /* FNV-1a */
+{
+    uint64_t h = 14695981039346656037U;
+    for (size_t i = 0; i < schema.n; i++)
+        h = (h ^ schema.p[i]) * 1099511628211U;
+    h *= 1099511628211U;
+    for (size_t i = 0; i < table.n; i++)
+        h = (h ^ table.p[i]) * 1099511628211U;
+    return (size_t)(h ^ h >> 32) % BUCKETS;
+}
+
+static bool same_table(const struct entry *e, const struct table_map_names *n)
+{
+    return bytes_eq(e->def.table, n->table) && bytes_eq(e->def.schema, n->schema);
+}
+
+/* Of an uncaptured table only the names were looked at. */
+static bool same(const struct entry *e, const struct table_map_names *n, bool captured, bool mariadb)
+{
+    if (e->def.captured != captured)
+        return false;
+    return captured ? e->mariadb == mariadb && bytes_eq(e->definition, n->definition) : same_table(e, n);
+}
+
+static struct entry *find(struct table_defs *t, const struct table_map_names *n, bool captured, bool mariadb)
+{
+    struct entry *e = t->hints[n->table_id % HINTS];
+    if (e != NULL && same(e, n, captured, mariadb))
+        return e;
+    struct entry **link = &t->buckets[bucket_of(n->schema, n->table)];
+    struct entry **first = link;
+    for (; *link != NULL; link = &(*link)->next) {
+        e = *link;
+        if (same(e, n, captured, mariadb)) {
+            *link = e->next;
+            e->next = *first;
+            *first = e;
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* The oldest definitions of this table beyond PER_TABLE, unless a statement is using them. */
+static void trim_table(struct table_defs *t, const struct table_map_names *n)
+{
+    unsigned seen = 0;
+    for (struct entry **link = &t->buckets[bucket_of(n->schema, n->table)]; *link != NULL;) {
+        struct entry *e = *link;
+        if (same_table(e, n) && ++seen > PER_TABLE && !e->active) {
+            *link = e->next;
+            entry_free(t, e);
+        } else {
+            link = &e->next;
+        }
+    }
+}
+
+static void trim_all(struct table_defs *t)
+{
+    memset(t->hints, 0, sizeof t->hints);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct entry **link = &t->buckets[i]; *link != NULL;) {
+            struct entry *e = *link;
+            if (!e->active) {
+                *link = e->next;
+                entry_free(t, e);
+            } else {
+                link = &e->next;
+            }
+        }
+    }
+}
+
+static struct entry *add(struct table_defs *t, const struct table_map_names *n, bool captured, bool mariadb,
+                         struct err *err)
+{
+    struct bytes keep = n->definition;
+    if (!captured) /* names only: up to the NUL behind the table's */
+        keep.n = (size_t)(n->table.p + n->table.n + 1 - n->definition.p);
+    struct entry *e = calloc(1, sizeof *e);
+    uint8_t *owned = malloc(keep.n);
+    if (e == NULL || owned == NULL) {
+        free(e);
+        free(owned);
+        err_nomem(err);
+        return NULL;
+    }
+    memcpy(owned, keep.p, keep.n);
+    e->owned = owned;
+    e->definition = (struct bytes){ owned, keep.n };
+    e->mariadb = mariadb;
+    e->def.captured = captured;
+    e->def.schema = (struct bytes){ owned + (n->schema.p - keep.p), n->schema.n };
+    e->def.table = (struct bytes){ owned + (n->table.p - keep.p), n->table.n };
+    if (captured && !table_map_define(n, mariadb, &e->def.cols, &e->def.rel, err)) {
+        free(owned);
+        free(e);
+        return NULL;
+    }
+    e->def.ncols = captured ? e->def.rel->ncols : 0;
+    e->cost = sizeof *e + keep.n + e->def.ncols * (sizeof *e->def.cols + sizeof(struct column)) +
+              (captured ? sizeof(struct relation) + e->def.rel->canonical.n : 0);
+    t->bytes += e->cost;
+    struct entry **first = &t->buckets[bucket_of(n->schema, n->table)];
+    e->next = *first;
+    *first = e;
+    return e;
+}
+
+static bool activate(struct table_defs *t, struct entry *e, uint64_t id, struct err *err)
+{
+    for (size_t i = 0; i < t->nactive; i++) {
+        struct entry *other = t->active[i];
+        if (other != e && other->def.table_id == id) { /* the id now means something else */
+            other->active = false;
+            t->active[i--] = t->active[--t->nactive];
+        }
+    }
+    e->def.table_id = id;
+    if (e->active)
+        return true;
+    if (t->nactive == ACTIVE_MAX)
+        return err_set(err, ERR_CORRUPT, "TABLE_MAP: more than %d tables in one statement", ACTIVE_MAX);
+    if (t->nactive == t->cap_active) {
+        size_t cap = t->cap_active == 0 ? 16 : t->cap_active * 2;
+        struct entry **p = realloc(t->active, cap * sizeof(struct entry *));
+        if (p == NULL)
+            return err_nomem(err);
+        t->active = p;
+        t->cap_active = cap;
+    }
+    t->active[t->nactive++] = e;
+    e->active = true;
+    return true;
+}
+
+bool table_defs_map(struct table_defs *t, const struct binlog_event *e, const struct binlog_format *fmt,
+                    bool (*captured)(void *ctx, struct bytes schema, struct bytes table), void *ctx,
+                    const struct table_def **out, struct err *err)
+{
+    struct table_map_names n;
+    if (!table_map_names(e, fmt, &n, err))
+        return false;
+    bool take = captured(ctx, n.schema, n.table);
+    struct entry *found = find(t, &n, take, fmt->mariadb);
+    if (found == NULL) {
+        if (t->bytes > CACHE_BYTES)
+            trim_all(t);
+        found = add(t, &n, take, fmt->mariadb, err);
+        if (found == NULL)
+            return false;
+        trim_table(t, &n);
+    }
+    if (!activate(t, found, n.table_id, err))
+        return false;
+    t->hints[n.table_id % HINTS] = found;
+    *out = &found->def;
+    return true;
+}
+
+const struct table_def *table_defs_find(const struct table_defs *t, uint64_t table_id)
+{
+    const struct entry *hint = t->hints[table_id % HINTS];
+    if (hint != NULL && hint->active && hint->def.table_id == table_id)
+        return &hint->def;
+    for (size_t i = 0; i < t->nactive; i++)
+        if (t->active[i]->def.table_id == table_id)
+            return &t->active[i]->def;
+    return NULL;
+}
+
+void table_defs_end_statement(struct table_defs *t)
+{
+    for (size_t i = 0; i < t->nactive; i++)
+        t->active[i]->active = false;
+    t->nactive = 0;
+}

@@ -1,0 +1,19 @@
+/* table_map.h - private to table_defs: one TABLE_MAP event read into a definition. Pure. */
+#ifndef ROWTIDE_TABLE_MAP_H
+#define ROWTIDE_TABLE_MAP_H
+
+#include "row_event.h"
+
+struct table_map_names { /* the head of a TABLE_MAP: all that is read for a table that nobody captures */
+    uint64_t table_id;
+    struct bytes schema, table;
+    struct bytes definition; /* all that decides what the rows look like: everything behind table id and flags */
+};
+bool table_map_names(const struct binlog_event *e, const struct binlog_format *fmt, struct table_map_names *out,
+                     struct err *err);
+/* Columns and relation; *cols is malloc'ed, *rel has one reference. ERR_UNSUPPORTED without column names and for what
+ * cannot be decoded. */
+bool table_map_define(const struct table_map_names *names, bool mariadb, struct wire_column **cols,
+                      struct relation **rel, struct err *err);
+
+#endif

@@ -1,0 +1,40 @@
+/* frame_wire.h - what frame_builder.c and frame.c share of a data frame's layout (docs/segment-format.md, "Data frame").
+ * Private to these two files. */
+#ifndef ROWTIDE_FRAME_WIRE_H
+#define ROWTIDE_FRAME_WIRE_H
+
+#include "frame.h"
+
+enum {                    /* a byte of the operation stream */
+       OP_MASK = 0x0f,    /* enum rec_op */
+       OP_RELATION = 0x10 /* the relation is not the previous change's: its number follows in the next stream */
+};
+
+enum part_state { /* of one value; and a part's mode, where all values agree. ST_SAME: old values of updates only */
+                  ST_VALUE = 0,
+                  ST_NULL = 1,
+                  ST_ABSENT = 2,
+                  ST_SAME = 3,
+                  ST_PACKED = 4 /* a mode: two bits a row follow */
+};
+
+enum col_phys { PHYS_INT, PHYS_F32, PHYS_F64, PHYS_STR };
+
+enum { DICT_NONE = 0, DICT_MYSQL = 1, DICT_MARIADB = 2 }; /* kinds in the GTID dictionary; stored */
+
+/* How a column's values look: the only value kind that its type allows, the scale they carry, their encoding. */
+struct col_kind {
+    uint8_t kind; /* enum val_kind; VAL_ABSENT: a column type that this version does not know */
+    uint8_t scale;
+    uint8_t phys; /* enum col_phys */
+};
+struct col_kind col_kind_of(const struct column *c);
+
+int relation_table_index(const struct relation_table *t, uint64_t id); /* place in t->rel, or -1 */
+
+/* frame_builder_finish and frame_decode without the rule that a frame holds whole transactions or a part of one. */
+bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err);
+bool frame_decode_any(struct bytes payload, const struct frame_info *info, const struct relation_table *rels,
+                      struct frame **out, struct err *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* seg_writer_inside.h - what seg_writer.c, seg_recover.c and seg_seal.c share: the writer's insides. Private to these three. */
+#ifndef ROWTIDE_SEG_WRITER_INSIDE_H
+#define ROWTIDE_SEG_WRITER_INSIDE_H
+
+#include "seg_writer.h"
+
+struct seg_mark { /* a place in the open segment */
+    uint64_t end; /* file offset behind it */
+    uint64_t next_lsn;
+    uint64_t last_commit_lsn;
+    uint64_t changes, transactions; /* cumulative */
+    int64_t commit_us;              /* of the last commit */
+    size_t nframes;
+    bool inside; /* a transaction is open here */
+};
+struct seg_counts {
+    struct table_counts *v;
+    size_t n;
+};
+struct seg_writer {
+    struct slot *slot;
+    struct seg_writer_options o;
+    struct zcodec *z;
+    struct buf out; /* encoded frames on their way to the file */
+    int fd;         /* the open segment; -1: none */
+    char name[24];
+    struct segment_header header;
+    struct seg_mark now;          /* behind everything appended */
+    struct seg_mark commit;       /* behind the last whole transaction or position frame: where a cut goes */
+    int64_t txn_us;               /* commit time of the transaction in progress */
+    struct segment_frame *frames; /* all of the open segment, RELATIONS too */
+    size_t cap_frames;
+    struct relation_table rels; /* what the open segment defines */
+    uint64_t *rel_end;          /* by place in rels: offset behind the RELATIONS frame that defines it */
+    unsigned cap_rel_end;
+    struct seg_counts counts;  /* per relation, up to the commit mark */
+    struct seg_counts pending; /* behind it */
+    char source[64], source_version[64];
+    struct source_pos pos;   /* the full position at the commit mark, as the caller last said it */
+    struct slot_state state; /* as last written; its pos is not used */
+    uint64_t written;
+    bool started, broken;
+};
+
+/* Remembers a frame that is now in the file at f->offset. payload: of a DATA frame, uncompressed, for the counts. */
+bool seg_writer_note(struct seg_writer *w, const struct segment_frame *f, struct bytes payload, struct err *err);
+/* Adds r, defined by the frame that ends at offset end. */
+bool seg_writer_note_relation(struct seg_writer *w, const struct relation *r, uint64_t end, struct err *err);
+/* Makes the commit mark the present place. */
+bool seg_writer_mark_commit(struct seg_writer *w, struct err *err);
+/* After the file was cut at the commit mark: forgets what lay behind it. */
+bool seg_writer_back_to_commit(struct seg_writer *w, struct err *err);
+void seg_writer_forget_segment(struct seg_writer *w); /* closes the file, frees what belongs to it; keeps the marks */
+/* Writes the open segment anew: small frames merged, with a footer; then it is the sealed segment of that name. */
+bool seg_writer_seal(struct seg_writer *w, const struct source_pos *end, struct err *err);
+
+#endif

@@ -1,0 +1,32 @@
+# apply.Dockerfile - rowtide-apply, the tool rowtide, and the shared libraries they need. From the top of the repository:
+#   docker build -f docker/apply.Dockerfile -t rowtide-apply .
+# The build stage is word for word the one of capture.Dockerfile: whichever comes second takes it from the cache.
+ARG BASE_IMAGE=debian:12
+
+FROM ${BASE_IMAGE} AS build
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        gcc libc6-dev cmake ninja-build pkg-config libmariadb-dev libpq-dev liblua5.4-dev libzstd-dev libmicrohttpd-dev \
+        libdeflate-dev libssl-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cmake --preset release -DROWTIDE_MYSQL_CLIENT=mariadb -DROWTIDE_TESTS=OFF \
+    && cmake --build --preset release -j "$(nproc)" \
+    && install -D -s -t /out build/release/rowtide build/release/rowtide-capture build/release/rowtide-apply
+
+FROM ${BASE_IMAGE}
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        libpq5 liblua5.4-0 libmariadb3 libmicrohttpd12 libdeflate0 libzstd1 libssl3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 rowtide \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/rowtide --shell /usr/sbin/nologin rowtide \
+    && install -d -o rowtide -g rowtide -m 0750 /var/lib/rowtide
+COPY --from=build /out/rowtide-apply /out/rowtide /usr/bin/
+COPY transforms /usr/share/rowtide/transforms
+# The same number as in capture.Dockerfile: both write into the slot.
+USER 10001:10001
+WORKDIR /var/lib/rowtide
+ENTRYPOINT ["rowtide-apply"]
+CMD ["--help"]

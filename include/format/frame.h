@@ -1,0 +1,113 @@
+/* frame.h - one data frame's content: records in order, values column by column. Encoder and decoder; no files, no zstd.
+ *
+ * Layout: docs/segment-format.md, "Data frame". A frame holds either whole transactions only, or a part of exactly one
+ * transaction: so a cut between frames never splits what a reader may see (I1, I2). frame_builder keeps to that: when a
+ * transaction that began behind complete ones outgrows the frame, the complete ones are split off first.
+ *
+ * A builder is not thread-safe. A decoded frame is immutable and reference-counted (atomically); everything it hands out
+ * points into memory that it owns. */
+#ifndef ROWTIDE_FRAME_H
+#define ROWTIDE_FRAME_H
+
+#include "record.h"
+
+enum {
+    FRAME_RAW_MAX = 1 << 30, /* bytes of a payload at most: as the largest event */
+    FRAME_SIZE_MAX =
+        16 << 20,          /* what frame_builder_size may reach before another row is added: only one huge row may make
+                                  a larger frame. A frame within it decodes within the reader's memory limit */
+    FRAME_MEMORY = 1 << 30 /* a decoded frame takes at most this and twice its payload; else it is ERR_CORRUPT */
+};
+
+/* What the envelope says of a data frame (docs/segment-format.md, "Frame header"). */
+struct frame_info {
+    uint64_t first_lsn;
+    uint32_t nrecords;
+    uint32_t ncommits;
+    uint32_t nchanges;                    /* inserts, updates, deletes, truncates */
+    uint64_t last_commit_lsn;             /* 0: none in here */
+    int64_t min_commit_us, max_commit_us; /* over the transactions in here; 0 without any BEGIN */
+    bool starts_inside;                   /* continues a transaction that began in an earlier frame */
+    bool ends_inside;                     /* its last transaction goes on in the next frame */
+};
+
+/* Relations known by their id: those of a segment, or those that a frame uses. Holds references. */
+struct relation_table {
+    struct relation **rel;
+    unsigned n, cap;
+    unsigned *hash; /* open addressing over id; private to frame.c */
+    unsigned hash_cap;
+};
+bool relation_table_add(struct relation_table *t, const struct relation *r,
+                        struct err *err); /* nothing when there already */
+const struct relation *relation_table_find(const struct relation_table *t, uint64_t id); /* or NULL; O(1) expected */
+void relation_table_clear(struct relation_table *t);                                     /* frees; zeroes */
+
+/* --- writing --- */
+struct frame_builder;
+struct frame_builder *frame_builder_new(void); /* NULL: out of memory */
+void frame_builder_free(struct frame_builder *b);
+/* Empties it; the next record gets LSN first_lsn. inside: it continues a transaction. */
+void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool inside);
+/* Bytes collected so far, and 16 for each record: so that a limit on it also bounds what a reader needs for many tiny rows. */
+size_t frame_builder_size(const struct frame_builder *b);
+uint64_t frame_builder_next_lsn(const struct frame_builder *b);
+uint32_t frame_builder_records(const struct frame_builder *b);
+uint32_t frame_builder_commits(const struct frame_builder *b);
+bool frame_builder_inside(const struct frame_builder *b); /* a transaction is open */
+/* Each appends one record and takes the next LSN. After the commit of a transaction that the frame continues comes nothing
+ * more: finish it there (frame_add_begin refuses). Row arrays have rel->ncols values, in column order; string views are
+ * copied. An update's old value that val_eq its new one is stored as "same" in two bits. Errors: ERR_NOMEM, or ERR_UNSUPPORTED
+ * for a value whose kind contradicts its column's type (names table and column) and for a row beyond FRAME_RAW_MAX: nothing is
+ * added then. */
+bool frame_add_begin(struct frame_builder *b, const struct rec_begin *r, struct err *err);
+bool frame_add_commit(struct frame_builder *b, const struct rec_commit *r, struct err *err);
+bool frame_add_insert(struct frame_builder *b, const struct relation *rel, const struct val *row, struct err *err);
+bool frame_add_update(struct frame_builder *b, const struct relation *rel, const struct val *old_row,
+                      const struct val *new_row, struct err *err);
+bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const struct val *old_row, struct err *err);
+bool frame_add_ddl(struct frame_builder *b, uint8_t op /* REC_DDL or REC_TRUNCATE */, const struct rec_ddl *r,
+                   struct err *err);
+bool frame_add_message(struct frame_builder *b, const struct rec_message *r, struct err *err);
+/* The payload (appended to out) and its info. The builder stays as it is: reset it. Refuses complete transactions in front of
+ * an open one (frame_builder_split), and nothing at all. */
+bool frame_builder_finish(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err);
+/* The relations that the collected records use; valid until the next add or reset. */
+const struct relation_table *frame_builder_relations(const struct frame_builder *b);
+/* When complete transactions stand before the open one: finishes the former into out/info and keeps only the open one's
+ * records in b. *split false (and nothing done) when there is nothing to split. */
+bool frame_builder_split(struct frame_builder *b, struct buf *out, struct frame_info *info, bool *split,
+                         struct err *err);
+
+/* --- reading --- */
+struct table_counts {
+    uint64_t relation; /* its id */
+    uint64_t inserts, updates, deletes;
+};
+/* Adds a payload's changes to *counts (malloc'd, grown, sorted by relation). Reads the operation stream only. */
+bool frame_payload_counts(struct bytes payload, struct table_counts **counts, size_t *n, struct err *err);
+
+struct frame;
+/* Every count, length and number is checked (I9): ERR_CORRUPT says which. payload is copied or kept by value: the frame owns
+ * what it needs. rels must outlive nothing: relations are referenced. */
+bool frame_decode(struct bytes payload, const struct frame_info *info, const struct relation_table *rels,
+                  struct frame **out, struct err *err);
+struct frame *frame_ref(struct frame *f);
+void frame_unref(struct frame *f); /* NULL is fine */
+const struct frame_info *frame_info(const struct frame *f);
+size_t frame_memory(const struct frame *f); /* bytes held */
+unsigned frame_count(const struct frame *f);
+const struct record *frame_record(const struct frame *f, unsigned i); /* i < frame_count */
+/* Copies records [from, to) of f into b, which must stand at the LSN of record `from`. */
+bool frame_copy_records(struct frame_builder *b, const struct frame *f, unsigned from, unsigned to, struct err *err);
+
+const struct relation *rel_rows_relation(const struct rel_rows *r);
+/* The whole row (ncols values) into out; string views live as long as the frame. For an old row "same" is resolved. */
+void rel_rows_new(const struct rel_rows *r, const struct record *rec, struct val *out);
+void rel_rows_old(const struct rel_rows *r, const struct record *rec, struct val *out);
+struct val rel_rows_new_at(const struct rel_rows *r, const struct record *rec, unsigned col);
+struct val rel_rows_old_at(const struct rel_rows *r, const struct record *rec, unsigned col);
+/* The old value of col is stored as "same as the new one" (an update did not change it): without comparing values. */
+bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsigned col);
+
+#endif

@@ -1,0 +1,213 @@
+"""What must not be guessed: Rowtide stops with exit code 1 and a sentence that says what is wrong."""
+import shutil
+
+import pytest
+
+from rt.util import wait_until
+
+TWO = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mariadb1011")
+
+
+def prepare(lab, rows=5):
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))", *[f"INSERT INTO t VALUES ({i}, 'v')" for i in range(rows)])
+
+
+def refused(daemon, *words, code=1):
+    log = daemon.run(code=code)
+    for w in words:
+        assert w.lower() in log.lower(), f"{w!r} is not in:\n{log}"
+    errors = [x for x in log.splitlines() if "level=error" in x]
+    assert errors, log
+    return log
+
+
+@TWO
+def test_restored_older_slot(lab):
+    """A backup of the slot directory is put back: the destination is ahead of it (I4)."""
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    shutil.copytree(lab.slot, lab.dir / "backup")
+    lab.sql(*[f"INSERT INTO t VALUES ({i}, 'w')" for i in range(100, 110)])
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    before = lab.progress()
+    shutil.rmtree(lab.slot)
+    shutil.copytree(lab.dir / "backup", lab.slot)
+    refused(lab.apply("--create", "--once", name="restored"), "slot")
+    assert lab.progress()["lsn"] == before["lsn"] and lab.progress()["changes"] == before["changes"]
+    lab.assert_equal("t")
+
+
+@TWO
+def test_recreated_slot(lab):
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    shutil.rmtree(lab.slot)
+    lab.capture("--once").run()
+    refused(lab.apply("--create", "--once", name="recreated"), "slot")
+    assert lab.dest(f'SELECT count(*) FROM "{lab.db}".t') == [(5,)]
+
+
+def test_reset_source(lab):
+    """RESET MASTER: what follows has nothing to do with what was captured (I3)."""
+    lab.own_source()
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.source.reset_binlog()
+    lab.sql("INSERT INTO t VALUES (100, 'after the reset')")
+    refused(lab.capture("--once"))
+    assert len(lab.changes()) == 5
+
+
+def test_other_source(lab):
+    """The address now answers with another server that lacks our transactions: an errant failover."""
+    lab.own_source()
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.own_source()
+    prepare(lab, 1)
+    refused(lab.capture("--once"))
+    assert len(lab.changes()) == 5
+
+
+def test_purged_binlogs(lab):
+    lab.own_source()
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.sql("INSERT INTO t VALUES (100, 'in a file that goes')", "FLUSH LOGS", "INSERT INTO t VALUES (101, 'stays')", "FLUSH LOGS")
+    last = lab.source.binlogs()[-1]
+
+    def purged():      # a file stays while the server has not noticed that its reader is gone
+        lab.sql(f"PURGE BINARY LOGS TO '{last}'")
+        return lab.source.binlogs() == [last]
+    wait_until(purged, "the purge")
+    refused(lab.capture("--once"), "purge")
+    assert len(lab.changes()) == 5
+
+
+@TWO
+def test_second_applier_is_fenced_off(lab):
+    """Two appliers for one subscription, each with its own copy of the slot, so that only the destination can tell them apart."""
+    prepare(lab)
+    lab.capture("--once").run()
+    first = lab.apply("--create", name="first").start()
+    lab.settle("t")
+    shutil.copytree(lab.slot, lab.dir / "copy")
+    second = lab.apply("--create", slot=lab.dir / "copy", name="second").start()
+    second.wait_event("subscription_started")
+    epoch = lab.progress()["epoch"]
+    lab.sql("INSERT INTO t VALUES (50, 'new')")
+    lab.capture("--once").run()
+    log = first.wait(code=1)
+    assert "epoch" in log or "another" in log or "fence" in log, log
+    assert lab.progress()["epoch"] == epoch
+    assert lab.dest(f'SELECT count(*) FROM "{lab.db}".t') == [(5,)]
+    assert second.running
+    second.stop()
+    lab.apply("--create", "--once").run()
+    lab.assert_equal("t")
+    lab.assert_counts()
+
+
+@TWO
+def test_same_slot_twice(lab):
+    """One writer at a time."""
+    prepare(lab)
+    first = lab.capture().start()
+    first.wait_event("streaming")
+    refused(lab.capture("--once", name="second"), "slot", "locked", code=2)
+    assert first.running
+    first.stop()
+
+
+def test_statement_format(lab):
+    """DML as a statement on a captured table stops capture; on another table it does not."""
+    prepare(lab)
+    lab.sql("CREATE DATABASE IF NOT EXISTS elsewhere", "CREATE TABLE IF NOT EXISTS elsewhere.t (id INT)", "SET SESSION binlog_format='STATEMENT'",
+            "INSERT INTO elsewhere.t VALUES (1)")
+    lab.capture("--once").run()
+    lab.sql("SET SESSION binlog_format='STATEMENT'", "INSERT INTO t VALUES (100, 'as a statement')")
+    refused(lab.capture("--once"), "statement", "t")
+    assert len(lab.changes()) == 5
+    refused(lab.capture("--once"), "statement")       # and again: it is not forgotten
+
+
+def test_xa_on_a_captured_table(lab):
+    prepare(lab)
+    lab.sql("CREATE DATABASE IF NOT EXISTS elsewhere", "CREATE TABLE IF NOT EXISTS elsewhere.t (id INT)", "XA START 'one'",
+            "INSERT INTO elsewhere.t VALUES (1)", "XA END 'one'", "XA PREPARE 'one'", "XA COMMIT 'one'")
+    lab.capture("--once").run()
+    lab.sql("XA START 'two'", "INSERT INTO t VALUES (100, 'xa')", "XA END 'two'", "XA PREPARE 'two'", "XA ROLLBACK 'two'")
+    refused(lab.capture("--once"), "XA")
+    assert len(lab.changes()) == 5
+
+
+@TWO
+def test_damaged_segment(lab):
+    """A flipped byte below the flushed LSN is corruption, not a torn tail: everybody who reads it stops and names the file."""
+    prepare(lab)
+    lab.capture("--once").run()
+    segment = max((p for p in lab.slot.iterdir() if p.name[:16].strip("0123456789abcdef") == "" and p.is_file()), key=lambda p: p.stat().st_size)
+    body = bytearray(segment.read_bytes())
+    for at in (len(body) // 2, len(body) // 3):
+        broken = bytearray(body)
+        broken[at] ^= 0x10
+        segment.write_bytes(broken)
+        out = lab.tool.run("segment", "verify", lab.slot, code=1)
+        assert segment.name in out.stdout + out.stderr
+        refused(lab.apply("--create", "--once", name=f"damaged{at}"), segment.name)
+        refused(lab.capture("--once", name=f"capture{at}"))
+    segment.write_bytes(body)
+    lab.tool.run("segment", "verify", lab.slot)
+    lab.apply("--create", "--once").run()
+    lab.assert_equal("t")
+
+
+@TWO
+def test_torn_tail_is_cut(lab):
+    """Bytes behind the last commit that never were part of a whole frame, as a power cut leaves them: cut, and captured again."""
+    prepare(lab)
+    capture = lab.capture().start()
+    capture.wait_event("streaming")
+    wait_until(lambda: len(lab.changes()) == 5, "the changes")
+    capture.kill9()
+    segment = max((p for p in lab.slot.iterdir() if p.name[:16].strip("0123456789abcdef") == "" and p.is_file()), key=lambda p: p.name)
+    with open(segment, "ab") as f:
+        f.write(b"\x01torn" * 50)
+    assert len(lab.changes()) == 5
+    lab.sql("INSERT INTO t VALUES (100, 'more')")
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    lab.assert_equal("t")
+    lab.assert_counts()
+
+
+@TWO
+def test_missing_destination_table(lab):
+    """Without --create a table that is not there stops the subscription (I8), and nothing is lost."""
+    prepare(lab)
+    lab.capture("--once").run()
+    refused(lab.apply("--once"), "--create", "CREATE TABLE", code=(1, 2))
+    lab.apply("--once", "--create").run()
+    lab.assert_equal("t")
+    lab.assert_counts()
+
+
+@TWO
+def test_destination_refuses_a_row(lab):
+    """stop names the row; skip and dead_letter go on, counted and kept."""
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    lab.dest(f'ALTER TABLE "{lab.db}".t ADD CHECK (v <> \'bad\')')
+    lab.sql("BEGIN", "INSERT INTO t VALUES (10, 'good')", "INSERT INTO t VALUES (11, 'bad')", "COMMIT", "INSERT INTO t VALUES (12, 'good')")
+    lab.capture("--once").run()
+    refused(lab.apply("--once"), "11", "t")
+    assert lab.dest(f'SELECT count(*) FROM "{lab.db}".t') == [(5,)]
+    lab.apply("--once", "--on-error", "dead_letter").run()
+    assert lab.dest(f'SELECT id FROM "{lab.db}".t WHERE id > 5 ORDER BY 1') == [(10,), (12,)]
+    dead = lab.dest('SELECT op, "table", new, sqlstate FROM rowtide.dead_letter')
+    assert len(dead) == 1 and dead[0][0] == "insert" and dead[0][1] == "t" and dead[0][2]["id"] == 11 and dead[0][3] == "23514"
+    lab.assert_counts()

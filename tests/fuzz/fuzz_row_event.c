@@ -1,0 +1,70 @@
+/* fuzz_row_event.c - a TABLE_MAP and a rows event for it, both from the input: u8 type, u8 MariaDB?, u16 length of
+ * the TABLE_MAP's tail (behind the names), that, then the rows event's body behind its table id. Every value that
+ * comes out must be readable to its end. */
+#include "row_event.h"
+
+#include <stdlib.h>
+
+static bool all(void *ctx, struct bytes schema, struct bytes table)
+{
+    (void)ctx;
+    (void)schema;
+    (void)table;
+    return true;
+}
+
+static uint8_t touched; /* so that reading is not optimised away */
+
+static void touch(const struct val *row, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (val_is_str(row[i].kind))
+            for (size_t k = 0; k < row[i].u.str.n; k++)
+                touched ^= row[i].u.str.p[k];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint8_t map_head[] = { 0x70, 0, 0, 0, 0, 0, 1, 0, 1, 's', 0, 1, 't', 0 };
+    static const uint8_t row_head[] = { 0x70, 0, 0, 0, 0, 0 };
+    struct cur c = cur_over((struct bytes){ data, size });
+    uint8_t type = cur_u8(&c);
+    struct binlog_format fmt = { .mariadb = cur_u8(&c) & 1 };
+    struct bytes tail = cur_take(&c, (size_t)cur_le(&c, 2));
+    struct bytes rows = cur_take(&c, cur_left(&c));
+    if (c.why != NULL)
+        return 0;
+    struct buf map = { 0 }, body = { 0 };
+    buf_put(&map, map_head, sizeof map_head);
+    buf_bytes(&map, tail);
+    buf_put(&body, row_head, sizeof row_head);
+    buf_bytes(&body, rows);
+    struct table_defs *defs = table_defs_new();
+    struct arena *a = arena_new((size_t)64 << 20);
+    struct binlog_event e = { .type = EV_TABLE_MAP, .body = buf_view(&map) };
+    const struct table_def *def;
+    struct row_reader r;
+    struct err err = { 0 };
+    if (table_defs_map(defs, &e, &fmt, all, NULL, &def, &err)) {
+        struct val *row = calloc((size_t)def->ncols * 2, sizeof *row);
+        uint8_t *exact = malloc(body.n); /* so that a byte beyond is seen */
+        memcpy(exact, body.p, body.n);
+        e = (struct binlog_event){ .type = type, .body = { exact, body.n } };
+        if (row_reader_open(&r, &e, &fmt, defs, &err)) {
+            bool more = true;
+            while (row_reader_next(&r, a, row, row + def->ncols, &more, &err) && more) {
+                touch(row, def->ncols * 2);
+                arena_reset(a);
+            }
+            row_reader_close(&r);
+        }
+        free(exact);
+        free(row);
+    }
+    arena_free(a);
+    table_defs_free(defs);
+    buf_free(&map);
+    buf_free(&body);
+    return 0;
+}

@@ -1,0 +1,165 @@
+/* test_charset.c - collation numbers and conversion to UTF-8. test_row_event compares more text with what real
+ * servers print. */
+#include "charset.h"
+
+#include "unit.h"
+
+#include <pthread.h>
+
+static const struct {
+    const char *charset, *hex, *want; /* want NULL: not valid */
+} cases[] = {
+    { "latin1", "80 81 8d 8f 90 9d e9", "\xe2\x82\xac\xc2\x81\xc2\x8d\xc2\x8f\xc2\x90\xc2\x9d\xc3\xa9" },
+    { "latin1", "", "" },
+    { "latin1", "41 42 43 44 45 46 47 48 49", "ABCDEFGHI" },
+    { "latin2", "e8", "\xc4\x8d" },
+    { "greek", "e1 a4", "\xce\xb1\xe2\x82\xac" },
+    { "greek", "d2", NULL },
+    { "hebrew", "e0", "\xd7\x90" },
+    { "cp1251", "98", NULL },
+    { "cp1251", "e6", "\xd0\xb6" },
+    { "cp1256", "c0", "\xdb\x81" },
+    { "koi8r", "cb", "\xd0\xba" },
+    { "swe7", "5b 7b", "\xc3\x84\xc3\xa4" },
+    { "swe7", "80", NULL },
+    { "keybcs2", "87", "\xc4\x8d" },
+    { "tis620", "a1", "\xe0\xb8\x81" },
+    { "ascii", "7f", "\x7f" },
+    { "ascii", "80", NULL },
+    { "binary", "ff 00", "\xff" },
+    { "utf8mb4", "f09f9880", "\xf0\x9f\x98\x80" },
+    { "utf8mb3", "e282ac", "\xe2\x82\xac" },
+    { "utf8", "c3a9", "\xc3\xa9" },
+    { "utf8mb4", "c3", NULL },
+    { "utf8mb4", "c080", NULL },
+    { "utf8mb4", "c1bf", NULL },
+    { "utf8mb4", "e09fbf", NULL },
+    { "utf8mb4", "eda080", NULL },
+    { "utf8mb4", "f08fbfbf", NULL },
+    { "utf8mb4", "f4908080", NULL },
+    { "utf8mb4", "f5808080", NULL },
+    { "utf8mb4", "80", NULL },
+    { "utf8mb4", "e282 41", NULL },
+    { "utf8mb4", "61 62 63 64 65 66 67 68 69 ff", NULL },
+    { "ucs2", "0041 20ac", "A\xe2\x82\xac" },
+    { "ucs2", "d83d", NULL },
+    { "ucs2", "00", NULL },
+    { "utf16", "0041 d83d de00", "A\xf0\x9f\x98\x80" },
+    { "utf16", "d83d 0041", NULL },
+    { "utf16", "d83d", NULL },
+    { "utf16", "de00", NULL },
+    { "utf16le", "4100 3dd8 00de", "A\xf0\x9f\x98\x80" },
+    { "utf32", "0001f600", "\xf0\x9f\x98\x80" },
+    { "utf32", "00110000", NULL },
+    { "utf32", "0000d800", NULL },
+    { "utf32", "0001f6", NULL },
+    /* where glibc and the servers differ */
+    { "sjis", "815f 8160 8161 817c 8191 8192 81ca", "\\\xe3\x80\x9c\xe2\x80\x96\xe2\x88\x92\xc2\xa2\xc2\xa3\xc2\xac" },
+    { "cp932", "815f 8160", "\xef\xbc\xbc\xef\xbd\x9e" },
+    { "sjis", "41 5c 7e b1 82a0 8740", "A\\~\xef\xbd\xb1\xe3\x81\x82\xe2\x91\xa0" },
+    { "sjis", "82", NULL },
+    { "sjis", "80", NULL },
+    { "sjis", "a0", NULL },
+    { "sjis", "fd41", NULL },
+    { "ujis", "a1c0 8fa2b7 a4a2 8eb1", "\\~\xe3\x81\x82\xef\xbd\xb1" },
+    { "eucjpms", "a1c0", "\xef\xbc\xbc" },
+    { "ujis", "8fa2", NULL },
+    { "ujis", "80", NULL },
+    { "ujis", "9fa2", NULL },
+    { "big5", "a145 41 a440",
+      "\xe2\x80\xa2"
+      "A\xe4\xb8\x80" },
+    { "big5", "a1", NULL },
+    { "big5", "80", NULL },
+    { "euckr", "8141 b0a1", "\xea\xb0\x82\xea\xb0\x80" },
+    { "gb2312", "b0a1", "\xe5\x95\x8a" },
+    { "gb2312", "8140", NULL },
+    { "gbk", "8140", "\xe4\xb8\x82" },
+    { "gbk", "80", NULL },
+    { "gb18030", "a6d9 81308130 90308130 fe51", "\xee\x9e\x8d\xc2\x80\xf0\x90\x80\x80\xee\xa0\x96" },
+    { "gb18030", "813081", NULL },
+    { "gb18030", "ff", NULL },
+};
+
+static void conversions(void)
+{
+    struct arena *a = arena_new(0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct charset *cs = charset_by_name(bytes_str(cases[i].charset));
+        CHECK(cs != NULL, "%s is not known", cases[i].charset);
+        if (cs == NULL)
+            continue;
+        struct bytes in = unhex(cases[i].hex), out;
+        struct err err = { 0 };
+        bool ok = charset_to_utf8(cs, in, a, &out, &err);
+        if (cases[i].want == NULL)
+            CHECK(!ok && err.code == ERR_CORRUPT && strstr(err.msg, cs->name) != NULL, "%s %s: %d %s", cs->name,
+                  cases[i].hex, ok, err.msg);
+        else
+            CHECK(ok && (cs->binary ? bytes_eq(out, in) : bytes_eq_str(out, cases[i].want)), "%s %s: %.*s %s", cs->name,
+                  cases[i].hex, BYTES_FMT(out), err.msg);
+        /* a failed conversion must leave no state behind */
+        CHECK(cs->binary || strcmp(cs->name, "ucs2") == 0 || strncmp(cs->name, "utf16", 5) == 0 ||
+                  strncmp(cs->name, "utf32", 5) == 0 ||
+                  (charset_to_utf8(cs, BYTES_LIT("plain"), a, &out, &err) && bytes_eq_str(out, "plain")),
+              "%s: plain text afterwards", cs->name);
+        free((void *)(uintptr_t)in.p);
+    }
+    arena_free(a);
+}
+
+static void numbers(void)
+{
+    static const struct {
+        unsigned n;
+        const char *name;
+    } t[] = { { 1, "big5" },       { 8, "latin1" },    { 11, "ascii" },     { 28, "gbk" },       { 33, "utf8mb3" },
+              { 45, "utf8mb4" },   { 46, "utf8mb4" },  { 48, "latin1" },    { 54, "utf16" },     { 56, "utf16le" },
+              { 60, "utf32" },     { 63, "binary" },   { 76, "utf8mb3" },   { 83, "utf8mb3" },   { 192, "utf8mb3" },
+              { 223, "utf8mb3" },  { 224, "utf8mb4" }, { 247, "utf8mb4" },  { 248, "gb18030" },  { 250, "gb18030" },
+              { 255, "utf8mb4" },  { 309, "utf8mb4" }, { 323, "utf8mb4" },  { 576, "utf8mb3" },  { 608, "utf8mb4" },
+              { 640, "ucs2" },     { 1025, "big5" },   { 1238, "utf8mb3" }, { 2048, "utf8mb3" }, { 2304, "utf8mb4" },
+              { 2503, "utf8mb4" }, { 3271, "utf32" } };
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        const struct charset *cs = charset_of_collation(t[i].n);
+        CHECK(cs != NULL && strcmp(cs->name, t[i].name) == 0, "collation %u: want %s, got %s", t[i].n, t[i].name,
+              cs == NULL ? "nothing" : cs->name);
+    }
+    static const unsigned unknown[] = { 0, 17, 100, 216, 324, 1024, 2216, 3272, 65535, 70000 };
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
+        CHECK(charset_of_collation(unknown[i]) == NULL, "collation %u should not be known", unknown[i]);
+    CHECK(charset_by_name(BYTES_LIT("nonsense")) == NULL && charset_by_name(BYTES_LIT("")) == NULL, "unknown names");
+    CHECK(charset_by_name(BYTES_LIT("utf8mb4"))->max_bytes == 4 && charset_of_collation(63)->binary, "facts");
+}
+
+static void *in_thread(void *arg) /* its own iconv handle, freed with it */
+{
+    struct arena *a = arena_new(0);
+    struct bytes out;
+    struct err err = { 0 };
+    *(bool *)arg = true;
+    for (unsigned i = 0; i < 1000; i++) {
+        *(bool *)arg = *(bool *)arg &&
+                       charset_to_utf8(charset_by_name(BYTES_LIT("gbk")), BYTES_LIT("\x81\x40"), a, &out, &err) &&
+                       bytes_eq_str(out, "\xe4\xb8\x82");
+        arena_reset(a);
+    }
+    arena_free(a);
+    return NULL;
+}
+
+int main(void)
+{
+    numbers();
+    conversions();
+    pthread_t t[2];
+    bool ok[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, in_thread, &ok[i]);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(t[i], NULL);
+        CHECK(ok[i], "thread %d", i);
+    }
+    CHECK(charset_utf8_valid(BYTES_LIT("ab\xff")) == 2 && charset_utf8_valid(BYTES_LIT("")) == 0, "valid prefix");
+    return UNIT_END();
+}

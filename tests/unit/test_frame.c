@@ -1,0 +1,445 @@
+/* test_frame.c - what goes into a frame comes out of it, for every column type and state; whatever is cut or changed is
+ * refused or at least harmless; the rules about transactions hold. */
+#include "unit.h"
+
+#include "frame.h"
+#include "frame_any_row.h"
+
+static struct err err;
+
+static struct relation *make(const char *table, const struct column *cols, unsigned n)
+{
+    struct relation *r = NULL;
+    bool ok = relation_new(BYTES_LIT("shop"), bytes_str(table), cols, n, &r, &err);
+    CHECK(ok, "relation %s: %s", table, ok ? "" : err.msg);
+    return r;
+}
+
+static const struct column two_cols[] = {
+    { .name = { (const uint8_t *)"id", 2 }, .type = COL_INT, .int_bits = 32, .visible = true, .key_pos = 1 },
+    { .name = { (const uint8_t *)"s", 1 },
+      .type = COL_VARCHAR,
+      .length = 80,
+      .char_bytes = 4,
+      .nullable = true,
+      .visible = true,
+      .charset = { (const uint8_t *)"utf8mb4", 7 } },
+};
+
+static struct val i64(int64_t v)
+{
+    return (struct val){ .kind = VAL_I64, .u.i64 = v };
+}
+static struct val text(const char *s)
+{
+    return (struct val){ .kind = VAL_TEXT, .u.str = bytes_str(s) };
+}
+static const struct val null_val = { .kind = VAL_NULL };
+
+static const struct rec_begin begin1 = { .gtid = { .flavor = GTID_MYSQL, .uuid = { 1, 2, 3 }, .no = 7 },
+                                         .commit_us = 1700000000000000,
+                                         .resolution_us = 1 };
+
+#define MUST(call)                                                                                                     \
+    do {                                                                                                               \
+        err.msg[0] = 0;                                                                                                \
+        bool must_ok = (call);                                                                                         \
+        CHECK(must_ok, "%s: %s", #call, err.msg);                                                                      \
+    } while (0)
+
+static void add_txn(struct frame_builder *b, const struct relation *r, int64_t id, const char *s)
+{
+    struct rec_begin bg = begin1;
+    bg.gtid.no = (uint64_t)id;
+    bg.commit_us += id;
+    struct rec_commit c = { .file = BYTES_LIT("bin.000001"), .end_offset = (uint64_t)(1000 + id * 100) };
+    struct val row[2] = { i64(id), s == NULL ? null_val : text(s) };
+    MUST(frame_add_begin(b, &bg, &err));
+    MUST(frame_add_insert(b, r, row, &err));
+    MUST(frame_add_commit(b, &c, &err));
+}
+
+static struct frame *finish(struct frame_builder *b, struct buf *payload, struct frame_info *info)
+{
+    struct frame *f = NULL;
+    MUST(frame_builder_finish(b, payload, info, &err));
+    MUST(frame_decode(buf_view(payload), info, frame_builder_relations(b), &f, &err));
+    return f;
+}
+
+static bool same_val(const struct val *want, const struct val *got)
+{
+    return val_eq(want, got) && (val_is_str(want->kind) || want->scale == got->scale);
+}
+
+/* Every column type with random values, nulls, absent ones, all three operations, several relations in turn. */
+static void round_trip(unsigned seed)
+{
+    enum { RELS = 3, OPS = 400 };
+    struct any_rng rng = { seed * 2654435761u + 1 };
+    struct relation *rel[RELS];
+    for (unsigned i = 0; i < RELS; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%u", i);
+        rel[i] = any_relation(&rng, name);
+    }
+    struct frame_builder *b = frame_builder_new();
+    struct buf payload = { 0 };
+    for (unsigned round = 0; round < 3; round++) { /* memory is reused: nothing may shine through */
+        uint64_t first = 100 + round;
+        frame_builder_reset(b, first, false);
+        buf_reset(&payload);
+        struct {
+            uint8_t op;
+            unsigned rel;
+            struct val *old_row, *new_row;
+        } log[OPS];
+        MUST(frame_add_begin(b, &begin1, &err));
+        for (unsigned i = 0; i < OPS; i++) {
+            log[i].rel = any_below(&rng, 8) < 5 ? 0 : any_below(&rng, RELS);
+            log[i].op = (uint8_t)(REC_INSERT + any_below(&rng, 3));
+            const struct relation *r = rel[log[i].rel];
+            log[i].new_row = log[i].op == REC_DELETE ? NULL : any_row(&rng, r, round);
+            log[i].old_row = log[i].op == REC_INSERT ? NULL : any_row(&rng, r, round);
+            if (log[i].op == REC_UPDATE) /* most columns do not change */
+                for (unsigned k = 0; k < r->ncols; k++)
+                    if (any_below(&rng, 4) != 0)
+                        any_copy(&log[i].old_row[k], &log[i].new_row[k]);
+            if (log[i].op == REC_INSERT)
+                MUST(frame_add_insert(b, r, log[i].new_row, &err));
+            else if (log[i].op == REC_DELETE)
+                MUST(frame_add_delete(b, r, log[i].old_row, &err));
+            else
+                MUST(frame_add_update(b, r, log[i].old_row, log[i].new_row, &err));
+        }
+        struct rec_commit c = { .file = BYTES_LIT("f"), .end_offset = UINT64_MAX, .consumed = BYTES_LIT("x:1-4") };
+        MUST(frame_add_commit(b, &c, &err));
+        struct frame_info info;
+        struct frame *f = finish(b, &payload, &info);
+        if (f == NULL)
+            return;
+        CHECK(frame_count(f) == OPS + 2 && info.nchanges == OPS && info.ncommits == 1, "counts %u %u", frame_count(f),
+              info.nchanges);
+        struct val got[ANY_COLS];
+        for (unsigned i = 0; i < OPS; i++) {
+            const struct record *rec = frame_record(f, i + 1);
+            const struct relation *r = rel_rows_relation(rec->u.change.rows);
+            CHECK(rec->op == log[i].op && rec->lsn == first + 1 + i && r->id == rel[log[i].rel]->id, "record %u", i);
+            if (log[i].new_row != NULL) {
+                rel_rows_new(rec->u.change.rows, rec, got);
+                for (unsigned k = 0; k < r->ncols; k++) {
+                    struct val one = rel_rows_new_at(rec->u.change.rows, rec, k);
+                    CHECK(same_val(&log[i].new_row[k], &got[k]) && same_val(&got[k], &one),
+                          "seed %u record %u new column %u: kind %u, got %u", seed, i, k, log[i].new_row[k].kind,
+                          got[k].kind);
+                }
+            }
+            if (log[i].old_row != NULL) {
+                rel_rows_old(rec->u.change.rows, rec, got);
+                for (unsigned k = 0; k < r->ncols; k++) {
+                    struct val one = rel_rows_old_at(rec->u.change.rows, rec, k);
+                    CHECK(same_val(&log[i].old_row[k], &got[k]) && same_val(&got[k], &one),
+                          "seed %u record %u old column %u: kind %u, got %u", seed, i, k, log[i].old_row[k].kind,
+                          got[k].kind);
+                    if (log[i].op == REC_UPDATE)
+                        CHECK(rel_rows_same_at(rec->u.change.rows, rec, k) ==
+                                  val_eq(&log[i].old_row[k], &log[i].new_row[k]),
+                              "same-ness of column %u", k);
+                }
+            }
+            any_row_free(log[i].new_row, r);
+            any_row_free(log[i].old_row, r);
+        }
+        const struct record *last = frame_record(f, OPS + 1);
+        CHECK(last->u.commit.end_offset == UINT64_MAX && bytes_eq_str(last->u.commit.consumed, "x:1-4"), "commit");
+
+        /* A copy of the records is the same payload, byte for byte. */
+        struct frame_builder *b2 = frame_builder_new();
+        frame_builder_reset(b2, first, false);
+        MUST(frame_copy_records(b2, f, 0, frame_count(f), &err));
+        struct buf again = { 0 };
+        struct frame_info info2;
+        MUST(frame_builder_finish(b2, &again, &info2, &err));
+        CHECK(bytes_eq(buf_view(&payload), buf_view(&again)), "copied frame differs");
+        buf_free(&again);
+        frame_builder_free(b2);
+
+        struct table_counts *counts = NULL;
+        size_t ncounts = 0;
+        uint64_t sum = 0;
+        MUST(frame_payload_counts(buf_view(&payload), &counts, &ncounts, &err));
+        for (size_t i = 0; i < ncounts; i++) {
+            sum += counts[i].inserts + counts[i].updates + counts[i].deletes;
+            CHECK(i == 0 || counts[i - 1].relation < counts[i].relation, "counts are sorted");
+        }
+        CHECK(sum == OPS, "counted %llu changes", (unsigned long long)sum);
+        free(counts);
+        frame_unref(f);
+    }
+    buf_free(&payload);
+    frame_builder_free(b);
+    for (unsigned i = 0; i < RELS; i++)
+        relation_unref(rel[i]);
+}
+
+/* Begin, commit, DDL and message fields, GTIDs of both flavours and none, in one frame. */
+static void fields(void)
+{
+    struct frame_builder *b = frame_builder_new();
+    frame_builder_reset(b, 1, false);
+    static const struct gtid gtids[] = {
+        { .flavor = GTID_MYSQL, .uuid = { 9 }, .no = 5 },
+        { .flavor = GTID_MYSQL, .uuid = { 9 }, .no = 1 },
+        { .flavor = GTID_MYSQL, .uuid = { 9 }, .tag = "blue", .tag_len = 4, .no = UINT64_MAX },
+        { .flavor = GTID_NONE },
+        { .flavor = GTID_MARIADB, .domain = 3, .server = 4, .no = 10 },
+        { .flavor = GTID_MARIADB, .domain = 3, .server = 5, .no = 11 },
+        { .flavor = GTID_MYSQL, .uuid = { 9 }, .no = 6 },
+    };
+    enum { N = sizeof gtids / sizeof *gtids };
+    static const int64_t times[N] = { 5, -7, INT64_MAX, INT64_MIN, 0, 1, 2 };
+    static const char *const files[N] = { "a.1", "a.1", "a.2", "", "a.2", "a.2", "a.1" };
+    for (unsigned i = 0; i < N; i++) {
+        struct rec_begin bg = { .gtid = gtids[i], .commit_us = times[i], .resolution_us = i == 4 ? 1000000 : 1 };
+        struct rec_commit c = { .file = bytes_str(files[i]),
+                                .end_offset = UINT64_C(1) << (i * 9),
+                                .consumed = bytes_str(i % 2 ? "u:1" : "") };
+        struct rec_ddl ddl = { .schema = bytes_str("db"),
+                               .sql = bytes_str("DROP TABLE x"),
+                               .kind = 3,
+                               .sql_flags = 1,
+                               .t_schema = bytes_str(""),
+                               .t_table = bytes_str("t") };
+        struct rec_message m = { .topic = bytes_str("publication"), .body = bytes_str("*.*") };
+        MUST(frame_add_begin(b, &bg, &err));
+        if (i == 1)
+            MUST(frame_add_ddl(b, REC_DDL, &ddl, &err));
+        if (i == 2)
+            MUST(frame_add_ddl(b, REC_TRUNCATE, &ddl, &err));
+        if (i == 3)
+            MUST(frame_add_message(b, &m, &err));
+        MUST(frame_add_commit(b, &c, &err));
+    }
+    struct buf payload = { 0 };
+    struct frame_info info;
+    struct frame *f = finish(b, &payload, &info);
+    CHECK(info.min_commit_us == INT64_MIN && info.max_commit_us == INT64_MAX && info.nchanges == 1 &&
+              info.ncommits == N,
+          "info");
+    unsigned at = 0;
+    for (unsigned i = 0; i < N && f != NULL; i++) {
+        const struct record *r = frame_record(f, at++);
+        CHECK(r->op == REC_BEGIN && gtid_eq(&r->u.begin.gtid, &gtids[i]) && r->u.begin.commit_us == times[i] &&
+                  r->u.begin.resolution_us == (i == 4 ? 1000000 : 1),
+              "begin %u", i);
+        if (i == 1 || i == 2) {
+            r = frame_record(f, at++);
+            CHECK(r->op == (i == 1 ? REC_DDL : REC_TRUNCATE) && bytes_eq_str(r->u.ddl.sql, "DROP TABLE x") &&
+                      r->u.ddl.kind == 3 && r->u.ddl.sql_flags == 1 && bytes_eq_str(r->u.ddl.t_table, "t") &&
+                      r->u.ddl.t_schema.n == 0,
+                  "ddl");
+        }
+        if (i == 3) {
+            r = frame_record(f, at++);
+            CHECK(r->op == REC_MESSAGE && bytes_eq_str(r->u.message.body, "*.*"), "message");
+        }
+        r = frame_record(f, at++);
+        CHECK(r->op == REC_COMMIT && bytes_eq_str(r->u.commit.file, files[i]) &&
+                  r->u.commit.end_offset == UINT64_C(1) << (i * 9) &&
+                  bytes_eq_str(r->u.commit.consumed, i % 2 ? "u:1" : ""),
+              "commit %u", i);
+    }
+    frame_unref(f);
+    buf_free(&payload);
+    frame_builder_free(b);
+}
+
+static void refusals(void)
+{
+    struct frame_builder *b = frame_builder_new();
+    struct relation *r = make("t", two_cols, 2);
+    struct rec_commit c = { .file = BYTES_LIT("f") };
+    struct buf out = { 0 };
+    struct frame_info info;
+    struct val good[2] = { i64(1), text("x") }, u64[2] = { { .kind = VAL_U64 }, null_val },
+               bin[2] = { i64(1), { .kind = VAL_BYTES } };
+    struct val same[2] = { i64(1), { .kind = VAL_SAME } };
+
+    frame_builder_reset(b, 10, false);
+    CHECK(!frame_builder_finish(b, &out, &info, &err), "an empty frame");
+    CHECK(!frame_add_commit(b, &c, &err), "COMMIT without BEGIN");
+    CHECK(!frame_add_insert(b, r, good, &err), "a row outside");
+    MUST(frame_add_begin(b, &begin1, &err));
+    CHECK(!frame_add_begin(b, &begin1, &err), "BEGIN twice");
+    CHECK(!frame_add_insert(b, r, u64, &err) && err.code == ERR_UNSUPPORTED && strstr(err.msg, "shop.t") &&
+              strstr(err.msg, "id"),
+          "u64 in a signed column: %s", err.msg);
+    CHECK(!frame_add_insert(b, r, bin, &err) && strstr(err.msg, "column s"), "bytes in a text column: %s", err.msg);
+    CHECK(!frame_add_delete(b, r, same, &err), "SAME in a DELETE");
+    CHECK(!frame_add_update(b, r, good, same, &err), "SAME as a new value");
+    CHECK(frame_builder_records(b) == 1, "what is refused leaves no record");
+    MUST(frame_add_update(b, r, same, good, &err));
+    MUST(frame_add_commit(b, &c, &err));
+    MUST(frame_add_begin(b, &begin1, &err));
+    CHECK(!frame_builder_finish(b, &out, &info, &err), "whole transactions and an open one");
+
+    frame_builder_reset(b, 10, true);
+    MUST(frame_add_insert(b, r, good, &err));
+    MUST(frame_add_commit(b, &c, &err));
+    CHECK(!frame_add_begin(b, &begin1, &err), "BEGIN behind a continued transaction");
+    struct frame *f = finish(b, &out, &info);
+    CHECK(info.starts_inside && !info.ends_inside && info.last_commit_lsn == 11 && info.min_commit_us == 0,
+          "continued");
+
+    struct relation_table none = { 0 };
+    struct frame *g;
+    CHECK(!frame_decode(buf_view(&out), &info, &none, &g, &err) && err.code == ERR_CORRUPT &&
+              strstr(err.msg, "not defined"),
+          "unknown relation: %s", err.msg);
+    struct frame_info lie = info;
+    lie.ncommits = 2;
+    CHECK(!frame_decode(buf_view(&out), &lie, frame_builder_relations(b), &g, &err) && strstr(err.msg, "contradicts"),
+          "%s", err.msg);
+    frame_unref(f);
+    buf_free(&out);
+    frame_builder_free(b);
+    relation_unref(r);
+}
+
+static void split(void)
+{
+    struct frame_builder *b = frame_builder_new();
+    struct relation *r = make("t", two_cols, 2), *r2 = make("t2", two_cols, 2);
+    struct buf out = { 0 };
+    struct frame_info info;
+    bool did = true;
+    frame_builder_reset(b, 50, false);
+    MUST(frame_add_begin(b, &begin1, &err));
+    MUST(frame_builder_split(b, &out, &info, &did, &err));
+    CHECK(!did && out.n == 0 && frame_builder_records(b) == 1, "nothing to split");
+    frame_builder_reset(b, 50, false);
+    add_txn(b, r, 1, "one");
+    add_txn(b, r2, 2, NULL);
+    struct val row[2] = { i64(3), text("three") }, old_row[2] = { i64(2), text("three") };
+    MUST(frame_add_begin(b, &begin1, &err));
+    MUST(frame_add_update(b, r2, old_row, row, &err));
+    struct relation_table rels = { 0 };
+    for (unsigned i = 0; i < frame_builder_relations(b)->n; i++)
+        MUST(relation_table_add(&rels, frame_builder_relations(b)->rel[i], &err));
+    MUST(frame_builder_split(b, &out, &info, &did, &err));
+    CHECK(did && info.nrecords == 6 && info.ncommits == 2 && !info.ends_inside && info.first_lsn == 50,
+          "the whole ones");
+    CHECK(frame_builder_records(b) == 2 && frame_builder_next_lsn(b) == 58 && frame_builder_inside(b) &&
+              frame_builder_relations(b)->n == 1,
+          "the open one");
+    struct frame *f = NULL;
+    MUST(frame_decode(buf_view(&out), &info, &rels, &f, &err));
+    frame_unref(f);
+    buf_reset(&out);
+    f = finish(b, &out, &info);
+    CHECK(info.first_lsn == 56 && info.ends_inside && info.nrecords == 2 && !info.starts_inside, "the rest");
+    const struct record *rec = frame_record(f, 1);
+    struct val v = rel_rows_old_at(rec->u.change.rows, rec, 1);
+    CHECK(v.kind == VAL_TEXT && bytes_eq_str(v.u.str, "three") && rel_rows_same_at(rec->u.change.rows, rec, 1),
+          "kept row");
+    frame_unref(f);
+    relation_table_clear(&rels);
+    buf_free(&out);
+    frame_builder_free(b);
+    relation_unref(r);
+    relation_unref(r2);
+}
+
+/* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
+static void damaged(void)
+{
+    struct frame_builder *b = frame_builder_new();
+    struct any_rng rng = { 99 };
+    struct relation *r = any_relation(&rng, "t");
+    frame_builder_reset(b, 1, false);
+    MUST(frame_add_begin(b, &begin1, &err));
+    for (unsigned i = 0; i < 6; i++) {
+        struct val *n = any_row(&rng, r, 1), *o = any_row(&rng, r, 1);
+        if (i % 3 == 0)
+            MUST(frame_add_insert(b, r, n, &err));
+        else if (i % 3 == 1)
+            MUST(frame_add_update(b, r, o, n, &err));
+        else
+            MUST(frame_add_delete(b, r, o, &err));
+        any_row_free(n, r);
+        any_row_free(o, r);
+    }
+    struct rec_ddl ddl = { .sql = BYTES_LIT("TRUNCATE t"), .kind = 5 };
+    MUST(frame_add_ddl(b, REC_TRUNCATE, &ddl, &err));
+    MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f"), .consumed = BYTES_LIT("u:1") }, &err));
+    struct buf payload = { 0 };
+    struct frame_info info;
+    frame_unref(finish(b, &payload, &info));
+    for (size_t n = 0; n < payload.n; n++) {
+        uint8_t *cut = malloc(n + !n);
+        memcpy(cut, payload.p, n);
+        struct frame *f = NULL;
+        CHECK(!frame_decode(bytes_of(cut, n), &info, frame_builder_relations(b), &f, &err) && err.code == ERR_CORRUPT,
+              "cut at %zu of %zu decodes", n, payload.n);
+        frame_unref(f);
+        free(cut);
+    }
+    struct val row[ANY_COLS];
+    for (size_t i = 0; i < payload.n; i++)
+        for (unsigned bit = 0; bit < 9; bit++) {
+            uint8_t was = payload.p[i];
+            payload.p[i] = (uint8_t)(was ^ (bit == 8 ? 0xff : 1 << bit));
+            struct frame *f = NULL;
+            if (frame_decode(buf_view(&payload), &info, frame_builder_relations(b), &f, &err))
+                for (unsigned k = 0; k < frame_count(f); k++) {
+                    const struct record *rec = frame_record(f, k);
+                    struct buf t = { 0 };
+                    if (rec->op < REC_INSERT || rec->op > REC_DELETE)
+                        continue;
+                    rel_rows_new(rec->u.change.rows, rec, row);
+                    rel_rows_old(rec->u.change.rows, rec, row);
+                    for (unsigned c = 0; c < r->ncols; c++)
+                        if (val_is_str(row[c].kind))
+                            buf_bytes(&t, row[c].u.str); /* ASan looks on */
+                    buf_free(&t);
+                }
+            frame_unref(f);
+            payload.p[i] = was;
+        }
+    buf_free(&payload);
+    frame_builder_free(b);
+    relation_unref(r);
+}
+
+static void table(void)
+{
+    struct relation_table t = { 0 };
+    struct relation *rel[100];
+    for (unsigned i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%u", i);
+        rel[i] = make(name, two_cols, 2);
+        MUST(relation_table_add(&t, rel[i], &err));
+        MUST(relation_table_add(&t, rel[i], &err));
+    }
+    CHECK(t.n == 100, "%u relations", t.n);
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(relation_table_find(&t, rel[i]->id) == rel[i], "relation %u", i);
+        relation_unref(rel[i]);
+    }
+    CHECK(relation_table_find(&t, 1) == NULL, "unknown id");
+    relation_table_clear(&t);
+    CHECK(relation_table_find(&t, 1) == NULL, "empty table");
+}
+
+int main(void)
+{
+    table();
+    fields();
+    refusals();
+    split();
+    for (unsigned seed = 1; seed <= 20; seed++)
+        round_trip(seed);
+    damaged();
+    return UNIT_END();
+}

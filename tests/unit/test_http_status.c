@@ -1,0 +1,179 @@
+/* test_http_status.c - the endpoint over real loopback sockets: what is served, what is refused, which addresses are
+ * taken. */
+#include "http_status.h"
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static atomic_bool well = true;
+
+static bool healthy(void *ctx, struct buf *why)
+{
+    (void)ctx;
+    if (!well)
+        buf_str(why, "source: no event for 70 s");
+    return well;
+}
+static void metrics(void *ctx, struct buf *out)
+{
+    buf_printf(out, "m %d\n", *(int *)ctx);
+}
+static void status(void *ctx, struct buf *out)
+{
+    (void)ctx;
+    buf_str(out, "{\"lsn\":1}");
+}
+static const struct http_status_ops ops = { healthy, metrics, status };
+
+static int connect_to(unsigned port)
+{
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    struct timeval limit = { .tv_sec = 10 };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
+                    connect(fd, (const struct sockaddr *)&sa, sizeof sa) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static const char *ask(unsigned port, const char *request)
+{
+    static char text[8192];
+    size_t n = 0;
+    int fd = connect_to(port);
+    if (fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request))
+        for (ssize_t r; n < sizeof text - 1 && (r = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0;)
+            n += (size_t)r;
+    if (fd >= 0)
+        close(fd);
+    text[n] = '\0';
+    return text;
+}
+
+#define END " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+static const struct {
+    const char *request;
+    int code;
+    const char *header, *body; /* both must be there; body is what follows the empty line */
+} cases[] = {
+    { "GET /healthz" END, 200, "Content-Type: text/plain", "ok\n" },
+    { "GET /metrics" END, 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n", "m 5\n" },
+    { "GET /api/v1/status" END, 200, "Content-Type: application/json\r\n", "{\"lsn\":1}" },
+    { "GET /api/v1/status?x=1" END, 200, "Cache-Control: no-store\r\n", "{\"lsn\":1}" },
+    { "HEAD /metrics" END, 200, "Content-Length: 4\r\n", "" },
+    { "GET /" END, 404, "Cache-Control: no-store\r\n", NULL },
+    { "GET /metrics/" END, 404, "", NULL },
+    { "GET /../etc/passwd" END, 404, "", NULL },
+    { "POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 405,
+      "Allow: GET, HEAD\r\n", NULL },
+    { "DELETE /healthz" END, 405, "", NULL },
+    { "OPTIONS /healthz" END, 405, "", NULL },
+    { "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 413, "", NULL },
+    { "POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 413, "", NULL },
+};
+
+static void test_requests(unsigned port)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *got = ask(port, cases[i].request), *body = strstr(got, "\r\n\r\n");
+        CHECK(strncmp(got, "HTTP/1.1 ", 9) == 0 && atoi(got + 9) == cases[i].code, "%s: want %d, got %s",
+              cases[i].request, cases[i].code, got);
+        CHECK(strstr(got, cases[i].header) != NULL, "%s: no %s in %s", cases[i].request, cases[i].header, got);
+        CHECK(cases[i].body == NULL || (body != NULL && strcmp(body + 4, cases[i].body) == 0), "%s: want %s, got %s",
+              cases[i].request, cases[i].body, got);
+    }
+    well = false;
+    const char *got = ask(port, "GET /healthz" END);
+    CHECK(atoi(got + 9) == 503 && strstr(got, "\r\n\r\nsource: no event for 70 s\n") != NULL, "unhealthy: %s", got);
+    well = true;
+    static char big[40000];
+    snprintf(big, sizeof big, "GET /healthz HTTP/1.1\r\nHost: x\r\nX: %030000d\r\n\r\n", 1);
+    got = ask(port, big);
+    CHECK(strncmp(got, "HTTP/1.1 200", 12) != 0, "huge headers are refused: %.60s", got);
+    got = ask(port, "nonsense\r\n\r\n");
+    CHECK(strncmp(got, "HTTP/1.1 200", 12) != 0, "not HTTP: %.60s", got);
+    CHECK(atoi(ask(port, "GET /healthz" END) + 9) == 200, "still alive");
+}
+
+/* Idle connections may use up the limit, but the endpoint must survive that and serve again once they are gone. */
+static void test_many(unsigned port)
+{
+    int fds[40];
+    for (size_t i = 0; i < 40; i++)
+        fds[i] = connect_to(port);
+    usleep(50000);
+    for (size_t i = 0; i < 40; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    const char *got = "";
+    for (int tries = 0; tries < 50 && got[0] == '\0'; tries++) {
+        usleep(20000);
+        got = ask(port, "GET /healthz" END);
+    }
+    CHECK(strncmp(got, "HTTP/1.1 200", 12) == 0, "serves again: %s", got);
+}
+
+static const struct {
+    const char *addr;
+    const char *error; /* NULL: starts */
+} addrs[] = {
+    { "0", NULL },
+    { ":0", NULL },
+    { "127.0.0.1:0", NULL },
+    { "localhost:0", NULL },
+    { "", "port is not a number" },
+    { "x", "port is not a number" },
+    { "127.0.0.1:", "port is not a number" },
+    { "127.0.0.1:70000", "port is not a number" },
+    { "127.0.0.1:1x", "port is not a number" },
+    { "127.0.0.1:-1", "port is not a number" },
+    { "::1:9", "needs brackets" },
+    { "[::1]", "no \"]:\"" },
+    { "[::1", "no \"]:\"" },
+    { "[]:9", "empty IPv6" },
+    { "no host:9", "status address \"no host:9\"" },
+};
+
+int main(void)
+{
+    struct err e = { 0 };
+    struct http_status *h = NULL;
+    int five = 5;
+    for (size_t i = 0; i < sizeof addrs / sizeof *addrs; i++) {
+        bool ok = http_status_start(&h, addrs[i].addr, &ops, &five, &e);
+        if (addrs[i].error == NULL)
+            CHECK(ok && http_status_port(h) != 0, "\"%s\": %s", addrs[i].addr, e.msg);
+        else
+            CHECK(!ok && e.code == ERR_CONFIG && strstr(e.msg, addrs[i].error) != NULL, "\"%s\": got %s", addrs[i].addr,
+                  e.msg);
+        http_status_stop(&h);
+        CHECK(h == NULL, "stopped");
+    }
+    if (http_status_start(&h, "[::1]:0", &ops, &five, &e)) /* where the machine has IPv6 */
+        http_status_stop(&h);
+
+    CHECK(http_status_start(&h, "0", &ops, &five, &e), "%s", e.msg);
+    if (h == NULL)
+        return UNIT_END();
+    unsigned port = http_status_port(h);
+    char again[32];
+    struct http_status *second = NULL;
+    snprintf(again, sizeof again, "127.0.0.1:%u", port);
+    CHECK(!http_status_start(&second, again, &ops, &five, &e) && strstr(e.msg, "Address already in use") != NULL,
+          "got %s", e.msg);
+    test_requests(port);
+    test_many(port);
+    int open_fd = connect_to(port); /* stopping must not wait for an idle client */
+    http_status_stop(&h);
+    CHECK(connect_to(port) < 0, "nothing listens afterwards");
+    close(open_fd);
+    return UNIT_END();
+}

@@ -1,0 +1,120 @@
+/* test_json_binary.c - MySQL's binary JSON to text. test_row_event compares whole documents with a server's SELECT. */
+#include "json_binary.h"
+
+#include "unit.h"
+
+static const struct {
+    const char *hex, *want; /* NULL: refused ... */
+    const char *why;        /* ... with this in the message */
+} cases[] = {
+    { "", "null", NULL },
+    { "04 00", "null", NULL },
+    { "04 01", "true", NULL },
+    { "04 02", "false", NULL },
+    { "04 03", NULL, "unknown literal" },
+    { "04", NULL, "truncated" },
+    { "05 ffff", "-1", NULL },
+    { "06 ffff", "65535", NULL },
+    { "07 00000080", "-2147483648", NULL },
+    { "08 ffffffff", "4294967295", NULL },
+    { "09 0000000000000080", "-9223372036854775808", NULL },
+    { "0a ffffffffffffffff", "18446744073709551615", NULL },
+    { "0a ffffffffffffff", NULL, "truncated" },
+    { "0b 000000000000f83f", "1.5", NULL },
+    { "0b 000000000000f03f", "1.0", NULL },
+    { "0b 0000000000000080", "-0.0", NULL },
+    { "0b 7dc39425ad49b254", "1e100", NULL },
+    { "0b 000000000000f07f", NULL, "not finite" },
+    { "0b 000000000000f87f", NULL, "not finite" },
+    { "0c 00", "\"\"", NULL },
+    { "0c 03 e282ac", "\"\xe2\x82\xac\"", NULL },
+    { "0c 08 22 5c 08 09 0a 0c 0d 01", "\"\\\"\\\\\\b\\t\\n\\f\\r\\u0001\"", NULL },
+    { "0c 02 1f7f", "\"\\u001f\x7f\"", NULL },
+    { "0c 01 ff", NULL, "UTF-8" },
+    { "0c 03 eda080", NULL, "UTF-8" },
+    { "0c 04 616263", NULL, "truncated" },
+    { "0c ffffffff0f", NULL, "truncated" },
+    { "0c ffffffffffff", NULL, "more than 5 bytes" },
+    { "0d 00", NULL, "unknown value type" },
+    { "0f 0f 03 00ff01", "\"base64:type15:AP8B\"", NULL },
+    { "0f 10 01 05", "\"base64:type16:BQ==\"", NULL },
+    { "0f fd 02 6869", "\"hi\"", NULL },
+    { "0f f6 04 0302 8132", "1.50", NULL },
+    { "0f f6 03 0302 81", NULL, "not a decimal" },
+    { "0f f6 05 0302 8132 00", NULL, "not a decimal" },
+    { "0f f6 02 4200", NULL, "not a decimal" },
+    { "0f 0a 08 ffffffffffffff7f", NULL, "no date" },
+    { "0f 0a 07 00000000000000", NULL, "8 bytes" },
+    { "0f 0b 08 0000000000000010", NULL, "no date" },
+    { "00 0000 0400", "{}", NULL },
+    { "02 0000 0400", "[]", NULL },
+    { "02 0000 0500", NULL, "truncated" },
+    { "02 0000", NULL, "truncated" },
+    { "02 0100 0700 05 0700", "[7]", NULL },
+    { "02 0200 0a00 04 0100 05 ffff", "[true, -1]", NULL },
+    { "03 01000000 0d000000 07 feffffff", "[-2]", NULL },
+    { "00 0100 0c00 0b00 0100 05 0700 61", "{\"a\": 7}", NULL },
+    { "01 01000000 14000000 13000000 0100 08 ffffffff 61", "{\"a\": 4294967295}", NULL },
+    { "00 0100 0c00 0c00 0100 05 0700 61", NULL, "key lies outside" },
+    { "00 0100 0c00 ffff 0100 05 0700 61", NULL, "key lies outside" },
+    { "00 ffff 0c00 0b00 0100 05 0700 61", NULL, "more members" },
+    { "02 0100 0900 0c 0700 0141", "[\"A\"]", NULL },
+    { "02 0100 0900 0c 0900 0141", NULL, "truncated" },
+    { "02 0100 0900 0c 0a00 0141", NULL, "outside" },
+    { "02 0100 0900 0c 0400 0141", NULL, "outside" },
+    { "02 0200 0c00 0c 0a00 0c 0a00 0141", NULL, "overlap" }, /* one string printed twice */
+    /* Three levels of arrays whose members are all the same array: 3, 9, 27 ... values from a few bytes each */
+    { "02 0300 3400 02 0d00 02 0d00 02 0d00  0300 2700 02 0d00 02 0d00 02 0d00  0300 1a00 02 0d00 02 0d00 02 0d00  "
+      "0300 0d00 050100 050100 050100",
+      NULL, "overlap" },
+};
+
+static void deep(unsigned levels, bool ok)
+{
+    struct buf b = { 0 }, out = { 0 };
+    struct err err = { 0 };
+    buf_u8(&b, 2);
+    for (unsigned i = 0; i < levels; i++) {
+        bool inner = i + 1 == levels;
+        buf_le(&b, inner ? 0 : 1, 2);
+        buf_le(&b, inner ? 4 : 7 * (uint64_t)(levels - 1 - i) + 4, 2);
+        if (!inner) {
+            buf_u8(&b, 2);
+            buf_le(&b, 7, 2);
+        }
+    }
+    bool got = json_binary_text(buf_view(&b), &out, &err);
+    CHECK(got == ok && (ok ? out.n == 2 * (size_t)levels : strstr(err.msg, "100 deep") != NULL), "%u levels: %d %s",
+          levels, got, err.msg);
+    buf_free(&b);
+    buf_free(&out);
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bytes in = unhex(cases[i].hex);
+        struct buf out = { 0 };
+        struct err err = { 0 };
+        buf_str(&out, ">");
+        bool ok = json_binary_text(in, &out, &err);
+        if (cases[i].want != NULL)
+            CHECK(ok && out.p[0] == '>' && strcmp(buf_cstr(&out) + 1, cases[i].want) == 0, "%s: want %s, got %s %s",
+                  cases[i].hex, cases[i].want, buf_cstr(&out), err.msg);
+        else
+            CHECK(!ok && err.code == ERR_CORRUPT && strstr(err.msg, cases[i].why) != NULL && out.n == 1,
+                  "%s: want \"%s\", got %d %s", cases[i].hex, cases[i].why, ok, err.msg);
+        for (size_t n = 1; n < in.n && cases[i].want != NULL; n++) {
+            uint8_t *cut = malloc(n);
+            memcpy(cut, in.p, n);
+            buf_reset(&out);
+            CHECK(!json_binary_text((struct bytes){ cut, n }, &out, &err), "%s cut at %zu passed", cases[i].hex, n);
+            free(cut);
+        }
+        buf_free(&out);
+        free((void *)(uintptr_t)in.p);
+    }
+    deep(100, true);
+    deep(101, false);
+    return UNIT_END();
+}
