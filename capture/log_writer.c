@@ -140,13 +140,14 @@ static bool retain(struct log_writer *w, struct err *err)
     return true;
 }
 
-/* Everything in one place: append, flush when the queue is empty or a group is full, answer drains. */
+/* Everything in one place: append, flush when the queue is empty or a group or the segment is full, answer drains. */
 static bool handle(struct log_writer *w, struct item *it, struct err *err)
 {
     if (!write_item(w, it, err))
         return false;
     bool barrier = it->kind == ITEM_DRAIN || it->kind == ITEM_CUT;
-    if (w->unflushed && (barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES) && !flush(w, err))
+    bool due = barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES || seg_writer_full(w->seg);
+    if (w->unflushed && due && !flush(w, err))
         return false;
     if (clock_mono_us() - w->beat_at >= HEARTBEAT_EVERY_US && !beat(w, err)) /* a large transaction is no silence */
         return false;

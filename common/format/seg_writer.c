@@ -308,6 +308,11 @@ bool seg_writer_position(struct seg_writer *w, const struct source_pos *pos, str
     return ok && (seg_writer_mark_commit(w, err) || broken(w));
 }
 
+bool seg_writer_full(const struct seg_writer *w)
+{
+    return w->now.end >= w->o.segment_size && !w->now.inside;
+}
+
 bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct err *err)
 {
     if (!usable(w, err) || !keep_position(w, pos, err))
@@ -322,9 +327,7 @@ bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct
     if (!write_state(w, err))
         return false;
     fault_point("capture.state_after_write");
-    if (w->now.end >= w->o.segment_size && !w->now.inside)
-        return roll(w, &w->pos, err);
-    return true;
+    return seg_writer_full(w) ? roll(w, &w->pos, err) : true;
 }
 
 bool seg_writer_heartbeat(struct seg_writer *w, int64_t heartbeat_us, bool streaming, int64_t clock_offset_us,

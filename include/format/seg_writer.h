@@ -45,6 +45,8 @@ bool seg_writer_heartbeat(struct seg_writer *w, int64_t heartbeat_us, bool strea
                           struct err *err);
 /* Cuts what was appended behind the last whole commit (the stream broke inside a transaction). */
 bool seg_writer_cut(struct seg_writer *w, uint64_t *next_lsn, struct err *err);
+/* At a commit, with the open segment at its target size: the next flush rolls. */
+bool seg_writer_full(const struct seg_writer *w);
 uint64_t seg_writer_bytes(const struct seg_writer *w); /* written since start, for metrics */
 bool seg_writer_close(struct seg_writer **w,
                       struct err *err); /* flushes nothing; the open segment stays open on disk */
