@@ -9,6 +9,10 @@ static void state_copies(void)
     struct slot *s = NULL, *r = NULL, *again = NULL;
     struct slot_state st = { 0 }, got;
     CHECK(!slot_open(dir, SLOT_READ, &r, &err) && err.code == ERR_CONFIG, "no slot: %s", err.msg);
+    char nowhere[4096];
+    snprintf(nowhere, sizeof nowhere, "%s/mistyped", dir);
+    CHECK(!slot_open(nowhere, SLOT_READ, &r, &err) && err.code == ERR_CONFIG && strstr(err.msg, nowhere) != NULL,
+          "no directory: %s", err.msg);
     CHECK(!slot_open(dir, SLOT_WRITE, &r, &err) && err.code == ERR_CONFIG, "no slot to write: %s", err.msg);
     MUST(slot_open(dir, SLOT_CREATE, &s, &err));
     CHECK(!slot_open(dir, SLOT_WRITE, &again, &err) && strstr(err.msg, "locked") != NULL, "a second writer: %s",
