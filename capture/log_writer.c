@@ -11,7 +11,7 @@ enum {
     QUEUE_FRAMES = 8, /* finished frames waiting: bounds memory with QUEUE_BYTES */
     QUEUE_BYTES = 4 << 20,
     GROUP_BYTES = 16 << 20,        /* written between two fsyncs at most while there is a backlog */
-    RETAIN_EVERY_US = 5 * 1000000, /* retention looks at the subscriptions this often */
+    RETAIN_EVERY_US = 5 * 1000000, /* retention looks at the subscriptions this often, and at each new segment */
     HEARTBEAT_EVERY_US = 1000000
 };
 
@@ -146,9 +146,12 @@ static bool handle(struct log_writer *w, struct item *it, struct err *err)
     if (!write_item(w, it, err))
         return false;
     bool barrier = it->kind == ITEM_DRAIN || it->kind == ITEM_CUT;
-    bool due = barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES || seg_writer_full(w->seg);
+    bool full = seg_writer_full(w->seg);
+    bool due = full || barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES;
     if (w->unflushed && due && !flush(w, err))
         return false;
+    if (full) /* rolled: look at the disk now, a burst may fill it before the next turn */
+        w->retained_at = 0;
     if (clock_mono_us() - w->beat_at >= HEARTBEAT_EVERY_US && !beat(w, err)) /* a large transaction is no silence */
         return false;
     if (barrier) {

@@ -306,7 +306,8 @@ bool slot_open(const char *path, enum slot_mode mode, struct slot **out, struct 
     }
     if (!file_open_dir(path, mode == SLOT_CREATE, &s->dirfd, err)) {
         if (mode != SLOT_CREATE && (err->sys == ENOENT || err->sys == ENOTDIR))
-            err_set(err, ERR_CONFIG, "no slot at %s: check the path, or start rowtide-capture --slot %s first", path, path);
+            err_set(err, ERR_CONFIG, "no slot at %s: check the path, or start rowtide-capture --slot %s first", path,
+                    path);
         goto fail;
     }
     if (mode != SLOT_READ && !file_lock(s->dirfd, "lock", &s->lock_fd, err)) {

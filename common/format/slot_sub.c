@@ -189,6 +189,21 @@ static bool file_name(char *out, size_t size, const char *name, const char *suff
     return true;
 }
 
+/* Whether there is a NAME.lost; why, instead of the subscription's own last error. */
+static void read_lost(const struct slot *s, const char *file, struct slot_sub *out)
+{
+    struct buf b = { 0 };
+    struct err err;
+    bool readable = file_read(slot_dirfd(s), file, SUB_SIZE_MAX, &b, &err);
+    out->lost = readable || err.sys != ENOENT;
+    const uint8_t *end = b.n == 0 ? NULL : memchr(b.p, '\n', b.n);
+    if (end != NULL)
+        snprintf(out->error, sizeof out->error, "%.*s", (int)(end - b.p), (const char *)b.p);
+    else if (out->lost) /* written on a full disk: the name alone */
+        snprintf(out->error, sizeof out->error, "its segments were removed to free disk space");
+    buf_free(&b);
+}
+
 bool slot_sub_read(const struct slot *s, const char *name, struct slot_sub *out, bool *found, struct err *err)
 {
     char file[SLOT_NAME_MAX + 8], lost[SLOT_NAME_MAX + 8];
@@ -204,7 +219,7 @@ bool slot_sub_read(const struct slot *s, const char *name, struct slot_sub *out,
     buf_free(&b);
     if (!ok)
         return err_ctx(err, "slot %s, file %s", slot_path(s), file);
-    out->lost = faccessat(slot_dirfd(s), lost, F_OK, 0) == 0;
+    read_lost(s, lost, out);
     *found = true;
     return true;
 }
