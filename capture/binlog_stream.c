@@ -316,7 +316,7 @@ static enum stream_step on_payload(struct binlog_stream *s, const struct binlog_
  *  EXECUTE_LOAD_QUERY 18       as a QUERY that changes rows
  *  TABLE_MAP 19                learnt; outside of a transaction: stop
  *  rows 23-25 30-32 166-171    records, or passed over when not captured; outside of a transaction: stop
- *  PARTIAL_UPDATE_ROWS 39      passed over when not captured, else stop (row_event.c)
+ *  PARTIAL_UPDATE_ROWS 39      rows; JSON differences are applied to the old row (json_diff.c)
  *  TRANSACTION_PAYLOAD 40      its events, by this same table; only directly behind a GTID
  *  XID 16                      commit; outside of a transaction: stop
  *  XA_PREPARE 38               commit when one-phase or nothing captured in it, else stop

@@ -6,13 +6,13 @@
 #include "json_binary.h"
 
 #include "charset.h"
+#include "json_walk.h"
 #include "row_decode.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { DEPTH_MAX = 100 }; /* the server's own limit, JSON_DOCUMENT_MAX_DEPTH */
 enum json_type {
     SMALL_OBJECT = 0,
     LARGE_OBJECT = 1,
@@ -30,13 +30,7 @@ enum json_type {
     OPAQUE = 15
 };
 
-struct json {
-    size_t budget;
-    const char *why;
-    struct buf *out;
-};
-
-static bool bad(struct json *j, const char *why)
+bool json_bad(struct json *j, const char *why)
 {
     if (j->why == NULL)
         j->why = why;
@@ -46,7 +40,7 @@ static bool bad(struct json *j, const char *why)
 static bool spend(struct json *j, size_t n)
 {
     if (n > j->budget)
-        return bad(j, "values overlap");
+        return json_bad(j, "values overlap");
     j->budget -= n;
     return true;
 }
@@ -55,7 +49,7 @@ static bool put_string(struct json *j, struct bytes s)
 {
     static const char hex[] = "0123456789abcdef";
     if (charset_utf8_valid(s) != s.n)
-        return bad(j, "a string is not UTF-8");
+        return json_bad(j, "a string is not UTF-8");
     buf_u8(j->out, '"');
     size_t done = 0;
     for (size_t i = 0; i < s.n; i++) {
@@ -101,7 +95,7 @@ static bool put_double(struct json *j, uint64_t bits)
     double v;
     memcpy(&v, &bits, sizeof v);
     if (!isfinite(v))
-        return bad(j, "a number is not finite");
+        return json_bad(j, "a number is not finite");
     size_t at = j->out->n;
     f64_text(v, j->out);
     /* The server keeps 1.0 apart from 1. */
@@ -137,7 +131,7 @@ static bool put_temporal(struct json *j, uint8_t type, struct bytes data)
     int64_t packed = (int64_t)cur_le(&c, 8);
     struct val v = { .kind = VAL_DATETIME, .scale = 6, .u.i64 = packed };
     if (c.why != NULL || cur_left(&c) != 0)
-        return bad(j, "a date or time does not have 8 bytes");
+        return json_bad(j, "a date or time does not have 8 bytes");
     bool ok;
     if (type == WT_TIME) {
         v.kind = VAL_TIME;
@@ -148,7 +142,7 @@ static bool put_temporal(struct json *j, uint8_t type, struct bytes data)
             v.kind = VAL_DATE;
     }
     if (!ok)
-        return bad(j, "no date or time that can be");
+        return json_bad(j, "no date or time that can be");
     buf_u8(j->out, '"');
     val_text(&v, j->out);
     buf_u8(j->out, '"');
@@ -165,7 +159,7 @@ static bool put_opaque(struct json *j, uint8_t type, struct bytes data)
         uint8_t scale = cur_u8(&c);
         size_t n = row_decimal_decode_text(&c, precision, scale, text);
         if (n == 0 || cur_left(&c) != 0)
-            return bad(j, "not a decimal");
+            return json_bad(j, "not a decimal");
         buf_put(j->out, text, n);
         return true;
     }
@@ -208,7 +202,7 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
         static const char *const words[] = { "null", "true", "false" };
         uint8_t word = cur_u8(&c);
         if (word > 2)
-            return bad(j, "unknown literal");
+            return json_bad(j, "unknown literal");
         if (c.why == NULL)
             buf_str(j->out, words[word]);
         break;
@@ -248,104 +242,147 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
         break;
     }
     default:
-        return bad(j, "unknown value type");
+        return json_bad(j, "unknown value type");
     }
     if (c.why != NULL)
-        return bad(j, c.why);
+        return json_bad(j, c.why);
     return ok && spend(j, cur_at(&c));
 }
 
-static bool put_value(struct json *j, uint8_t type, struct bytes v, unsigned depth);
-
-struct container {
-    struct bytes v; /* exactly its own bytes */
-    bool large, object;
-    size_t count, values_at; /* offset of the first value entry */
-};
-
-static size_t read_offset(const struct container *o, size_t at)
+bool json_is_container(struct json_value v)
 {
-    struct cur c = cur_over((struct bytes){ o->v.p + at, o->v.n - at });
-    return (size_t)cur_le(&c, o->large ? 4 : 2);
+    return v.type <= LARGE_ARRAY;
 }
 
-static bool put_key(struct json *j, const struct container *o, size_t i)
+static size_t width_of(const struct json_container *o) /* of offsets and counts */
 {
-    size_t width = o->large ? 4 : 2;
+    return o->large ? 4 : 2;
+}
+
+static size_t read_offset(const struct json_container *o, size_t at)
+{
+    struct cur c = cur_over((struct bytes){ o->v.p + at, o->v.n - at });
+    return (size_t)cur_le(&c, width_of(o));
+}
+
+static size_t head_of(const struct json_container *o)
+{
+    return o->values_at + o->count * (1 + width_of(o));
+}
+
+bool json_open(struct json *j, struct json_value v, struct json_container *out)
+{
+    struct json_container o = { .v = v.v,
+                                .large = v.type == LARGE_OBJECT || v.type == LARGE_ARRAY,
+                                .object = v.type == SMALL_OBJECT || v.type == LARGE_OBJECT };
+    size_t width = width_of(&o);
+    if (v.v.n < 2 * width)
+        return json_bad(j, "truncated");
+    o.count = read_offset(&o, 0);
+    size_t own = read_offset(&o, width);
+    if (own > v.v.n)
+        return json_bad(j, "truncated");
+    o.v.n = own;
+    o.values_at = 2 * width + (o.object ? o.count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
+    if (head_of(&o) > own)
+        return json_bad(j, "more members than bytes");
+    *out = o;
+    return true;
+}
+
+bool json_key(struct json *j, const struct json_container *o, size_t i, struct bytes *out)
+{
+    size_t width = width_of(o);
     size_t at = 2 * width + i * (width + 2);
     size_t from = read_offset(o, at);
     size_t n = (size_t)o->v.p[at + width] | (size_t)o->v.p[at + width + 1] << 8;
     if (from > o->v.n || n > o->v.n - from)
-        return bad(j, "a key lies outside of its object");
-    if (!spend(j, n) || !put_string(j, (struct bytes){ o->v.p + from, n }))
+        return json_bad(j, "a key lies outside of its object");
+    *out = (struct bytes){ o->v.p + from, n };
+    return true;
+}
+
+bool json_member(struct json *j, const struct json_container *o, size_t i, struct json_value *out)
+{
+    size_t width = width_of(o);
+    size_t at = o->values_at + i * (1 + width);
+    uint8_t type = o->v.p[at];
+    out->type = type;
+    out->in_place = type == LITERAL || type == INT16 || type == UINT16 ||
+                    (o->large && (type == INT32 || type == UINT32));
+    if (out->in_place) {
+        out->v = (struct bytes){ o->v.p + at + 1, width };
+        return true;
+    }
+    size_t from = read_offset(o, at + 1);
+    if (from < at + 1 + width || from > o->v.n)
+        return json_bad(j, "a value lies outside of its container");
+    out->v = (struct bytes){ o->v.p + from, o->v.n - from };
+    return true;
+}
+
+bool json_put_key(struct json *j, struct bytes key)
+{
+    if (!put_string(j, key))
         return false;
     buf_str(j->out, ": ");
     return true;
 }
 
-static bool put_member(struct json *j, const struct container *o, size_t i, unsigned depth)
+bool json_put_head(struct json *j, const struct json_container *o, unsigned depth)
 {
-    size_t width = o->large ? 4 : 2;
-    size_t at = o->values_at + i * (1 + width);
-    uint8_t type = o->v.p[at];
-    bool in_place = type == LITERAL || type == INT16 || type == UINT16 ||
-                    (o->large && (type == INT32 || type == UINT32));
-    if (in_place) {
-        j->budget += width; /* the entry is paid for already */
-        return put_scalar(j, type, (struct bytes){ o->v.p + at + 1, width });
-    }
-    size_t from = read_offset(o, at + 1);
-    if (from < at + 1 + width || from > o->v.n)
-        return bad(j, "a value lies outside of its container");
-    return put_value(j, type, (struct bytes){ o->v.p + from, o->v.n - from }, depth);
+    if (depth >= JSON_DEPTH_MAX)
+        return json_bad(j, "nested more than 100 deep");
+    if (!spend(j, head_of(o)))
+        return false;
+    buf_u8(j->out, o->object ? '{' : '[');
+    return true;
 }
 
-static bool put_container(struct json *j, uint8_t type, struct bytes v, unsigned depth)
+bool json_put_members(struct json *j, const struct json_container *o, size_t from, size_t to, bool *first,
+                      unsigned depth)
 {
-    struct container o = { .large = type == LARGE_OBJECT || type == LARGE_ARRAY,
-                           .object = type == SMALL_OBJECT || type == LARGE_OBJECT };
-    size_t width = o.large ? 4 : 2;
-    if (depth >= DEPTH_MAX)
-        return bad(j, "nested more than 100 deep");
-    if (v.n < 2 * width)
-        return bad(j, "truncated");
-    o.v = v;
-    o.count = read_offset(&o, 0);
-    size_t own = read_offset(&o, width);
-    if (own > v.n)
-        return bad(j, "truncated");
-    o.v.n = own;
-    o.values_at = 2 * width + (o.object ? o.count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
-    size_t head = o.values_at + o.count * (1 + width);
-    if (head > own)
-        return bad(j, "more members than bytes");
-    if (!spend(j, head))
-        return false;
-    buf_u8(j->out, o.object ? '{' : '[');
-    for (size_t i = 0; i < o.count; i++) {
-        if (i != 0)
+    for (size_t i = from; i < to; i++) {
+        struct bytes key;
+        struct json_value v;
+        if (!*first)
             buf_str(j->out, ", ");
-        if ((o.object && !put_key(j, &o, i)) || !put_member(j, &o, i, depth + 1))
+        *first = false;
+        if (o->object && (!json_key(j, o, i, &key) || !spend(j, key.n) || !json_put_key(j, key)))
+            return false;
+        if (!json_member(j, o, i, &v) || !json_put(j, v, depth))
             return false;
     }
+    return true;
+}
+
+bool json_put(struct json *j, struct json_value v, unsigned depth)
+{
+    struct json_container o;
+    bool first = true;
+    if (!json_is_container(v)) {
+        j->budget += v.in_place ? v.v.n : 0;
+        return put_scalar(j, v.type, v.v);
+    }
+    if (!json_open(j, v, &o) || !json_put_head(j, &o, depth) || !json_put_members(j, &o, 0, o.count, &first, depth + 1))
+        return false;
     buf_u8(j->out, o.object ? '}' : ']');
     return true;
 }
 
-static bool put_value(struct json *j, uint8_t type, struct bytes v, unsigned depth)
+struct json_value json_root(struct bytes document)
 {
-    return type <= LARGE_ARRAY ? put_container(j, type, v, depth) : put_scalar(j, type, v);
+    static const uint8_t null;
+    if (document.n == 0) /* what a non-strict server stores for NULL in a NOT NULL column; it reads it as null */
+        return (struct json_value){ .type = LITERAL, .in_place = true, .v = { &null, 1 } };
+    return (struct json_value){ .type = document.p[0], .v = { document.p + 1, document.n - 1 } };
 }
 
 bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
 {
-    if (in.n == 0) { /* what a non-strict server stores for NULL in a NOT NULL column; it reads it as null */
-        buf_str(out, "null");
-        return buf_ok(out, err);
-    }
     struct json j = { .budget = in.n, .out = out };
     size_t at = out->n;
-    if (!put_value(&j, in.p[0], (struct bytes){ in.p + 1, in.n - 1 }, 0)) {
+    if (!json_put(&j, json_root(in), 0)) {
         out->n = at;
         return err_set(err, ERR_CORRUPT, "JSON document of %zu bytes: %s", in.n, j.why);
     }

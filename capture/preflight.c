@@ -186,9 +186,15 @@ static bool check_row_options(struct preflight_run *r)
                *compressed = preflight_var(r, "binlog_transaction_compression");
     const char *maria = preflight_var(r, "log_bin_compress");
     bool ok = true;
-    if (json != NULL && json[0] != '\0')
-        ok = preflight_add(r, FIND_FAIL, "binlog_row_value_options", "SET PERSIST binlog_row_value_options = '';",
-                           "%s: JSON columns are sent as differences, which capture cannot take yet", json);
+    if (json != NULL && json[0] != '\0' && var_is(r, "binlog_row_image", "FULL"))
+        ok = preflight_add(r, FIND_INFO, "binlog_row_value_options", "",
+                           "%s: JSON columns are sent as differences, which capture applies", json);
+    else if (json != NULL && json[0] != '\0')
+        ok = preflight_add(r, FIND_FAIL, "binlog_row_value_options",
+                           "SET PERSIST binlog_row_image = 'FULL'; or SET PERSIST binlog_row_value_options = '';",
+                           "%s, and binlog_row_image is %s: JSON columns are sent as differences to documents that are "
+                           "not sent, so that nobody can tell what they became",
+                           json, preflight_var(r, "binlog_row_image"));
     if (ok && compressed != NULL && strcasecmp(compressed, "ON") == 0)
         ok = preflight_add(r, FIND_INFO, "binlog_transaction_compression", "",
                            "transactions are compressed, which capture takes");

@@ -1,29 +1,33 @@
-/* row_event.c - rows events of versions 1 and 2 and MariaDB's compressed ones, row by row. table_defs.c has the
- * definitions.
+/* row_event.c - rows events of versions 1 and 2, MariaDB's compressed ones and MySQL's partial updates, row by row.
+ * table_defs.c has the definitions.
  *
  * Source: MySQL, libs/mysql/binlog/event/rows_event.cpp; MariaDB, sql/log_event.cc, Rows_log_event. */
 #include "row_event.h"
 
-#include "row_value.h"
+#include "row_decode.h"
 #include "wire.h"
+
+#include <stdlib.h>
 
 enum { FLAG_STMT_END = 1, DUMMY_TABLE = 0xffffff };
 
 struct rows_kind {
     enum row_change change;
-    bool v2, compressed;
+    bool v2, compressed, partial;
 };
 
 static bool kind_of(uint8_t type, struct rows_kind *out)
 {
     if (type >= EV_WRITE_ROWS_V1 && type <= EV_DELETE_ROWS_V1)
-        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS_V1), false, false };
+        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS_V1), false, false, false };
     else if (type >= EV_WRITE_ROWS && type <= EV_DELETE_ROWS)
-        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS), true, false };
+        *out = (struct rows_kind){ (enum row_change)(type - EV_WRITE_ROWS), true, false, false };
+    else if (type == EV_PARTIAL_UPDATE_ROWS)
+        *out = (struct rows_kind){ ROW_UPDATE, true, false, true };
     else if (type >= EV_MARIADB_WRITE_ROWS_COMPRESSED_V1 && type <= EV_MARIADB_DELETE_ROWS_COMPRESSED_V1)
-        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED_V1), false, true };
+        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED_V1), false, true, false };
     else if (type >= EV_MARIADB_WRITE_ROWS_COMPRESSED && type <= EV_MARIADB_DELETE_ROWS_COMPRESSED)
-        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED), true, true };
+        *out = (struct rows_kind){ (enum row_change)(type - EV_MARIADB_WRITE_ROWS_COMPRESSED), true, true, false };
     else
         return false;
     return true;
@@ -93,11 +97,8 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
     struct rows_kind kind;
     const char *what = binlog_event_name(e->type);
     memset(r, 0, sizeof *r);
-    if (!kind_of(e->type, &kind) && e->type != EV_PARTIAL_UPDATE_ROWS)
+    if (!kind_of(e->type, &kind))
         return err_set(err, ERR_CORRUPT, "%s (%u) is no rows event", what, e->type);
-    bool partial = e->type == EV_PARTIAL_UPDATE_ROWS;
-    if (partial)
-        kind = (struct rows_kind){ ROW_UPDATE, true, false };
     unsigned post = kind.v2 ? 10 : 8;
     if (fmt->known && e->type <= fmt->nposts && fmt->post_len[e->type - 1] != post)
         return err_set(err, ERR_UNSUPPORTED, "%s with a post-header of %u bytes; only %u is read", what,
@@ -124,14 +125,9 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
                        (unsigned long long)r->table_id);
     if (!r->def->captured)
         return true;
-    if (partial) {
-        err_set(
-            err, ERR_UNSUPPORTED,
-            "PARTIAL_UPDATE_ROWS: partial updates of JSON are not supported: SET PERSIST binlog_row_value_options = '' "
-            "(and in every session that set it)");
-        return in_table(r->def, err);
-    }
-    if (!open_body(r, &c, kind.compressed, what, err)) {
+    if (kind.partial)
+        r->json_old = calloc(r->def->ncols, sizeof *r->json_old);
+    if ((kind.partial && r->json_old == NULL && !err_nomem(err)) || !open_body(r, &c, kind.compressed, what, err)) {
         row_reader_close(r);
         return false;
     }
@@ -144,27 +140,80 @@ static bool in_column(const struct row_reader *r, unsigned i, struct err *err)
     return in_table(r->def, err);
 }
 
-static bool read_image(struct row_reader *r, struct bytes present, unsigned npresent, struct arena *a, struct val *row,
-                       struct err *err)
+static bool truncated(const struct row_reader *r, struct err *err)
+{
+    err_set(err, ERR_CORRUPT, "row %u of the event is truncated", r->row);
+    return in_table(r->def, err);
+}
+
+static bool no_document(struct err *err)
+{
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "the row has only the differences to a JSON document that the source did not send "
+        "(binlog_row_value_options = PARTIAL_JSON without binlog_row_image = FULL): SET PERSIST "
+        "binlog_row_image = FULL, or SET PERSIST binlog_row_value_options = '' (and in every session that set "
+        "them), and take the table anew");
+}
+
+/* A column that the image has. old: when it comes as differences, its value before. */
+static bool read_column(struct row_reader *r, unsigned i, const struct val *old, struct arena *a, struct val *out,
+                        struct err *err)
+{
+    const struct wire_column *wire = &r->def->cols[i];
+    const struct column *col = &r->def->rel->cols[i];
+    const uint8_t *from = r->c.p;
+    struct bytes none = { NULL, 0 };
+    bool ok;
+    if (old == NULL)
+        ok = row_value_decode(&r->c, wire, col, a, out, err);
+    else if (old->kind == VAL_ABSENT)
+        ok = no_document(err);
+    else
+        ok = row_value_json_diff(&r->c, old->kind == VAL_NULL ? none : r->json_old[i], old, a, out, err);
+    if (ok && r->json_old != NULL && wire->type == WT_JSON && old == NULL)
+        r->json_old[i] = (struct bytes){ from + wire->meta, (size_t)(r->c.p - from) - wire->meta };
+    return ok || in_column(r, i, err);
+}
+
+/* The head of a new image in PARTIAL_UPDATE_ROWS: options, and which JSON columns come as differences: a bit for each of
+ * the table's, also for those that the image lacks. Source: MySQL, libs/mysql/binlog/event/rows_event.h, Rows_event. */
+static bool read_partial(struct row_reader *r, struct bytes *bits, struct err *err)
+{
+    enum { PARTIAL_JSON = 1 };
+    uint64_t options = wire_lenenc(&r->c);
+    unsigned njson = 0;
+    for (unsigned i = 0; i < r->def->ncols; i++)
+        njson += r->def->cols[i].type == WT_JSON;
+    if (r->c.why == NULL && (options & ~(uint64_t)PARTIAL_JSON) != 0) {
+        err_set(err, ERR_UNSUPPORTED, "row %u of the event: value options 0x%llx, of which only 1 is known", r->row,
+                (unsigned long long)options);
+        return in_table(r->def, err);
+    }
+    *bits = cur_take(&r->c, (options & PARTIAL_JSON) != 0 ? (njson + 7) / 8 : 0);
+    return r->c.why == NULL || truncated(r, err);
+}
+
+/* old_row: NULL but for a new image in PARTIAL_UPDATE_ROWS. */
+static bool read_image(struct row_reader *r, struct bytes present, unsigned npresent, const struct val *old_row,
+                       struct arena *a, struct val *row, struct err *err)
 {
     const struct table_def *def = r->def;
-    const struct column *cols = def->rel->cols;
+    struct bytes partial = { NULL, 0 };
+    if (old_row != NULL && !read_partial(r, &partial, err))
+        return false;
     struct bytes nulls = cur_take(&r->c, (npresent + 7) / 8); /* one bit per present column */
-    if (r->c.why != NULL) {
-        err_set(err, ERR_CORRUPT, "row %u of the event is truncated", r->row);
-        return in_table(def, err);
-    }
-    unsigned k = 0;
+    if (r->c.why != NULL)
+        return truncated(r, err);
+    unsigned k = 0, json = 0;
     for (unsigned i = 0; i < def->ncols; i++) {
-        if (!is_present(present, i)) {
+        bool diffs = partial.n != 0 && def->cols[i].type == WT_JSON && is_present(partial, json++);
+        if (!is_present(present, i))
             row[i] = (struct val){ .kind = VAL_ABSENT };
-            continue;
-        }
-        bool null = is_present(nulls, k++);
-        if (null)
+        else if (is_present(nulls, k++))
             row[i] = (struct val){ .kind = VAL_NULL };
-        else if (!row_value_decode(&r->c, &def->cols[i], &cols[i], a, &row[i], err))
-            return in_column(r, i, err);
+        else if (!read_column(r, i, diffs ? &old_row[i] : NULL, a, &row[i], err))
+            return false;
     }
     return true;
 }
@@ -177,9 +226,10 @@ bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row,
         return true;
     }
     r->row++;
-    if (r->change != ROW_INSERT && !read_image(r, r->present_old, r->npresent_old, a, old_row, err))
+    const struct val *before = r->json_old != NULL ? old_row : NULL;
+    if (r->change != ROW_INSERT && !read_image(r, r->present_old, r->npresent_old, NULL, a, old_row, err))
         return false;
-    if (r->change != ROW_DELETE && !read_image(r, r->present_new, r->npresent_new, a, new_row, err))
+    if (r->change != ROW_DELETE && !read_image(r, r->present_new, r->npresent_new, before, a, new_row, err))
         return false;
     *more = true;
     return true;
@@ -188,5 +238,7 @@ bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row,
 void row_reader_close(struct row_reader *r)
 {
     buf_free(&r->inflated);
+    free(r->json_old);
+    r->json_old = NULL;
     r->c = cur_over((struct bytes){ NULL, 0 });
 }

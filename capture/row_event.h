@@ -47,9 +47,10 @@ struct row_reader { /* one rows event */
     struct buf inflated;                   /* MariaDB compressed rows */
     unsigned row;                          /* number of the row in the event, for messages */
     unsigned npresent_old, npresent_new;   /* bits set in them */
+    struct bytes *json_old;                /* PARTIAL_UPDATE_ROWS: by column, the row's documents before; else NULL */
 };
-/* Head of a rows event of any version. ERR_UNSUPPORTED for PARTIAL_UPDATE_ROWS; ERR_CORRUPT when the table id is
- * unknown or the column count contradicts TABLE_MAP. def->captured false: the caller just skips the event.
+/* Head of a rows event of any version. ERR_CORRUPT when the table id is unknown or the column count contradicts
+ * TABLE_MAP. def->captured false: the caller just skips the event.
  * row_reader_close when done. */
 bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const struct binlog_format *fmt,
                      const struct table_defs *t, struct err *err);

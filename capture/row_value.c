@@ -5,6 +5,7 @@
 #include "charset.h"
 #include "inflate.h"
 #include "json_binary.h"
+#include "json_diff.h"
 #include "row_decode.h"
 
 enum { UNKNOWN_META = -1, DEC64_PRECISION = 18 };
@@ -238,6 +239,26 @@ static bool json(struct bytes b, struct arena *a, struct val *out, struct err *e
     (void)buf_grow(&buf, b.n * 2 + 64);
     out->kind = VAL_JSON;
     bool ok = json_binary_text(b, &buf, err) && arena_copy(a, buf_view(&buf), &out->u.str, err);
+    buf_free(&buf);
+    return ok;
+}
+
+bool row_value_json_diff(struct cur *c, struct bytes before, const struct val *same, struct arena *a, struct val *out,
+                         struct err *err)
+{
+    struct bytes diffs = take_prefixed(c, 4);
+    if (c->why != NULL)
+        return failed(c, err);
+    if (before.p == NULL)
+        return err_set(err, ERR_CORRUPT, "differences to a JSON document that was NULL");
+    if (diffs.n == 0) {
+        *out = *same;
+        return true;
+    }
+    struct buf buf = { 0 };
+    (void)buf_grow(&buf, (before.n + diffs.n) * 2 + 64);
+    out->kind = VAL_JSON;
+    bool ok = json_diff_text(before, diffs, a, &buf, err) && arena_copy(a, buf_view(&buf), &out->u.str, err);
     buf_free(&buf);
     return ok;
 }

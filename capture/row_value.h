@@ -10,6 +10,10 @@
 bool row_value_define(uint8_t type, uint16_t meta, struct wire_column *wire, struct column *col, struct err *err);
 bool row_value_decode(struct cur *c, const struct wire_column *wire, const struct column *col, struct arena *a,
                       struct val *out, struct err *err);
+/* A JSON column's value as the differences to before (binary JSON; p NULL: there was no document), behind their length
+ * of 4 bytes. Without any the value is same, the one before the change. */
+bool row_value_json_diff(struct cur *c, struct bytes before, const struct val *same, struct arena *a, struct val *out,
+                         struct err *err);
 /* Skips it without decoding. */
 bool row_value_skip(struct cur *c, const struct wire_column *wire, const struct column *col, struct err *err);
 
