@@ -71,13 +71,9 @@ static bool open_body(struct row_reader *r, struct cur *c, bool compressed, cons
         r->present_new = second;
     r->npresent_old = r->change == ROW_INSERT ? 0 : count_present(r->present_old, r->def->ncols);
     r->npresent_new = r->change == ROW_DELETE ? 0 : count_present(r->present_new, r->def->ncols);
-    /* MySQL sends any number of `INSERT INTO t () VALUES ()` as one event with no bytes of rows: nobody can tell how
-     * many. */
-    if (r->npresent_old + r->npresent_new == 0) {
-        err_set(err, ERR_UNSUPPORTED,
-                "%s has rows without any column, so that they cannot be counted (an INSERT that names no column, under "
-                "binlog_row_image = MINIMAL): SET PERSIST binlog_row_image = FULL, and take the table anew",
-                what);
+    r->bare = r->npresent_old + r->npresent_new == 0;
+    if (r->bare && (r->change != ROW_INSERT || rows.n != 0)) {
+        err_set(err, ERR_CORRUPT, "%s has rows without any column", what);
         return in_table(r->def, err);
     }
     if (compressed) {
@@ -221,7 +217,7 @@ static bool read_image(struct row_reader *r, struct bytes present, unsigned npre
 bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row, bool *more,
                      struct err *err)
 {
-    if (r->dummy || !r->def->captured || cur_left(&r->c) == 0) {
+    if (r->dummy || !r->def->captured || (cur_left(&r->c) == 0 && (!r->bare || r->row == 1))) {
         *more = false;
         return true;
     }

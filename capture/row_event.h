@@ -41,6 +41,9 @@ struct row_reader { /* one rows event */
     uint64_t table_id;
     uint16_t flags; /* 1: STMT_END */
     bool dummy;     /* the dummy event that only ends a statement */
+    /* An INSERT that names no column, under MINIMAL images: no bytes, and one row, of which every column is absent. MySQL
+     * 9.7 refuses (error 1534) to log a second one in the event, and its replicas insert one. */
+    bool bare;
     const struct table_def *def;
     struct cur c;
     struct bytes present_old, present_new; /* column bitmaps */
