@@ -239,6 +239,36 @@ static bool check_keys(struct preflight_run *r, const struct sql_result *tables)
                                          other.n, other.text);
 }
 
+/* MariaDB keeps columns of tables from before 10.0, or made under mysql56_temporal_format = OFF, in its own older format.
+ * TABLE_MAP has no number of fractional digits for it. COLUMN_TYPE has a comment (seen on 10.11). */
+static bool check_old_times(struct preflight_run *r)
+{
+    struct sql_result tables;
+    struct err why;
+    struct names old = { .n = 0 };
+    bool got;
+    if (!r->mariadb)
+        return true;
+    if (!preflight_ask(r,
+                       "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS WHERE "
+                       "DATETIME_PRECISION > 0 AND COLUMN_TYPE LIKE '%mariadb-5.3%' AND TABLE_SCHEMA " NOT_SYSTEM,
+                       &tables, &got, &why))
+        return false;
+    for (size_t i = 0; got && i < tables.nrows; i++) {
+        const struct bytes *row = tables.cells + i * tables.ncols;
+        if (captured(r, row[0], row[1]))
+            names_add(&old, row[0], row[1]);
+    }
+    if (got)
+        sql_result_clear(&tables);
+    return old.n == 0 ||
+           preflight_add(r, FIND_FAIL, "old_times",
+                         "SET GLOBAL mysql56_temporal_format = ON; then for each ALTER TABLE ... FORCE;",
+                         "%zu captured tables have times with fractions in the format of MariaDB 5.3 (%s): the binlog "
+                         "does not say how long their fractions are",
+                         old.n, old.text);
+}
+
 bool preflight_tables(struct preflight_run *r)
 {
     struct sql_result tables;
@@ -263,7 +293,7 @@ bool preflight_tables(struct preflight_run *r)
                                   "GRANT SELECT ON the captured tables TO the account; or mend --tables",
                                   "this account sees no table that --tables takes: either there is none yet, or it may "
                                   "not SELECT from them, and then foreign keys and primary keys cannot be checked");
-    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables);
+    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables) && check_old_times(r);
     sql_result_clear(&tables);
     return ok;
 }

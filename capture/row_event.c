@@ -51,6 +51,14 @@ static bool in_table(const struct table_def *def, struct err *err)
     return err_ctx(err, "table %.*s.%.*s", BYTES_FMT(def->schema), BYTES_FMT(def->table));
 }
 
+static bool has_old_times(const struct table_def *def)
+{
+    for (unsigned i = 0; i < def->ncols; i++)
+        if (def->cols[i].type == WT_TIMESTAMP || def->cols[i].type == WT_TIME || def->cols[i].type == WT_DATETIME)
+            return true;
+    return false;
+}
+
 /* Behind the post-header: column count, bitmaps, rows. */
 static bool open_body(struct row_reader *r, struct cur *c, bool compressed, const char *what, struct err *err)
 {
@@ -121,6 +129,7 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
                        (unsigned long long)r->table_id);
     if (!r->def->captured)
         return true;
+    r->old_times = fmt->mariadb && has_old_times(r->def);
     if (kind.partial)
         r->json_old = calloc(r->def->ncols, sizeof *r->json_old);
     if ((kind.partial && r->json_old == NULL && !err_nomem(err)) || !open_body(r, &c, kind.compressed, what, err)) {
@@ -190,6 +199,21 @@ static bool read_partial(struct row_reader *r, struct bytes *bits, struct err *e
     return r->c.why == NULL || truncated(r, err);
 }
 
+/* Of such times TABLE_MAP does not say how many digits and bytes their fraction has. They are read as having none, and
+ * rows read at a wrong place must not pass for good ones: MariaDB sets the bits behind the last column, and has no NULL
+ * in a column that cannot be it. */
+static bool nulls_are_right(const struct row_reader *r, struct bytes present, unsigned npresent, struct bytes nulls)
+{
+    unsigned k = 0;
+    for (unsigned i = 0; i < r->def->ncols; i++)
+        if (is_present(present, i) && is_present(nulls, k++) && !r->def->rel->cols[i].nullable)
+            return false;
+    for (k = npresent; k % 8 != 0; k++)
+        if (!is_present(nulls, k))
+            return false;
+    return true;
+}
+
 /* old_row: NULL but for a new image in PARTIAL_UPDATE_ROWS. */
 static bool read_image(struct row_reader *r, struct bytes present, unsigned npresent, const struct val *old_row,
                        struct arena *a, struct val *row, struct err *err)
@@ -201,6 +225,10 @@ static bool read_image(struct row_reader *r, struct bytes present, unsigned npre
     struct bytes nulls = cur_take(&r->c, (npresent + 7) / 8); /* one bit per present column */
     if (r->c.why != NULL)
         return truncated(r, err);
+    if (r->old_times && !nulls_are_right(r, present, npresent, nulls)) {
+        err_set(err, ERR_CORRUPT, "row %u of the event is not at its place", r->row);
+        return in_table(def, err);
+    }
     unsigned k = 0, json = 0;
     for (unsigned i = 0; i < def->ncols; i++) {
         bool diffs = partial.n != 0 && def->cols[i].type == WT_JSON && is_present(partial, json++);
@@ -214,6 +242,13 @@ static bool read_image(struct row_reader *r, struct bytes present, unsigned npre
     return true;
 }
 
+static bool read_row(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row, struct err *err)
+{
+    const struct val *before = r->json_old != NULL ? old_row : NULL;
+    return (r->change == ROW_INSERT || read_image(r, r->present_old, r->npresent_old, NULL, a, old_row, err)) &&
+           (r->change == ROW_DELETE || read_image(r, r->present_new, r->npresent_new, before, a, new_row, err));
+}
+
 bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row, bool *more,
                      struct err *err)
 {
@@ -222,13 +257,13 @@ bool row_reader_next(struct row_reader *r, struct arena *a, struct val *old_row,
         return true;
     }
     r->row++;
-    const struct val *before = r->json_old != NULL ? old_row : NULL;
-    if (r->change != ROW_INSERT && !read_image(r, r->present_old, r->npresent_old, NULL, a, old_row, err))
-        return false;
-    if (r->change != ROW_DELETE && !read_image(r, r->present_new, r->npresent_new, before, a, new_row, err))
-        return false;
     *more = true;
-    return true;
+    if (read_row(r, a, old_row, new_row, err))
+        return true;
+    return r->old_times ? err_ctx(err, "its times are in the format of MariaDB 5.3, of which only those without a "
+                                       "fraction can be read (SET GLOBAL mysql56_temporal_format = ON, ALTER TABLE "
+                                       "... FORCE, and take the table anew)")
+                        : false;
 }
 
 void row_reader_close(struct row_reader *r)

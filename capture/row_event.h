@@ -44,6 +44,7 @@ struct row_reader { /* one rows event */
     /* An INSERT that names no column, under MINIMAL images: no bytes, and one row, of which every column is absent. MySQL
      * 9.7 refuses (error 1534) to log a second one in the event, and its replicas insert one. */
     bool bare;
+    bool old_times; /* MariaDB's times of before 10.0 */
     const struct table_def *def;
     struct cur c;
     struct bytes present_old, present_new; /* column bitmaps */
