@@ -1,4 +1,4 @@
-"""JSON columns as differences (binlog_row_value_options = PARTIAL_JSON): what comes out is what the server itself prints."""
+"""Rows in unusual forms: JSON as differences, rows without any column, times that the binlog does not describe."""
 import json
 import random
 
@@ -89,6 +89,7 @@ def captured(lab):
 
 @MYSQL
 def test_differences_become_documents(lab):
+    """binlog_row_value_options = PARTIAL_JSON: what comes out is what the server itself prints."""
     d, want = Documents(7), []
     c = lab.source.connect(lab.db)
     cur = c.cursor()
@@ -151,3 +152,20 @@ def test_insert_that_names_no_column(lab):
     lab.capture("--once").run()
     assert [(r["table"], r["row"]) for r in lab.changes()] == [("t", {}), ("n", {}), ("n", {})]
     assert "cannot be inserted" in lab.apply("--create", "--once").run(code=1)
+
+
+@pytest.mark.combos("libmariadb-mariadb1011", "libmysqlclient-mariadb1011")
+def test_times_of_mariadb_5_3(lab):
+    """Their fraction's length is not in the binlog: the preflight finds such tables. Those without a fraction are read."""
+    try:
+        lab.sql("SET GLOBAL mysql56_temporal_format = OFF", "CREATE TABLE plain (id INT PRIMARY KEY, ts TIMESTAMP, ti TIME)",
+                "CREATE TABLE fine (id INT PRIMARY KEY, ts TIMESTAMP(2))")
+    finally:
+        lab.sql("SET GLOBAL mysql56_temporal_format = ON")
+    log = lab.capture("--once").run(code=2)
+    assert "old_times" in log and f"({lab.db}.fine)" in log and "ALTER TABLE ... FORCE" in log, log
+    lab.sql("ALTER TABLE fine FORCE", "INSERT INTO plain VALUES (1, '2024-02-29 10:11:12', '-12:34:56')",
+            "INSERT INTO fine VALUES (1, '2024-02-29 10:11:12.34')")
+    lab.capture("--once").run()
+    assert [r["row"] for r in lab.changes()] == [{"id": 1, "ts": "2024-02-29T10:11:12Z", "ti": "-12:34:56"},
+                                                {"id": 1, "ts": "2024-02-29T10:11:12.34Z"}]
