@@ -233,6 +233,12 @@ bool binlog_parse_format(const struct binlog_event *e, struct binlog_format *out
     }
     if (rest.n > sizeof f.post_len)
         return err_set(err, ERR_CORRUPT, "FORMAT_DESCRIPTION: %zu event types", rest.n);
+    if (rest.n >= EV_TABLE_MAP && rest.n < EV_WRITE_ROWS_V1)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "FORMAT_DESCRIPTION of %.50s: %zu event types, as MySQL 5.1 had before it was released: its rows "
+            "are laid out in another way",
+            f.server_version, rest.n);
     if (rest.n < EV_ROTATE)
         return err_set(err, ERR_CORRUPT, "FORMAT_DESCRIPTION: truncated: only %zu event types", rest.n);
     f.nposts = (uint8_t)rest.n;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEADER_BYTES = 19, HEX_BYTES = 64, INDENT = 4, LAST_OLD_TYPE = 22, SECOND_US = 1000000 };
+enum { EV_START_V3 = 1, HEADER_BYTES = 19, HEX_BYTES = 64, INDENT = 4, LAST_OLD_TYPE = 22, SECOND_US = 1000000 };
 
 struct binlog_explain *binlog_explain_new(const struct binlog_explain_options *o)
 {
@@ -295,14 +295,16 @@ static bool load_block(struct binlog_explain *x, const struct binlog_event *e, s
     return true;
 }
 
-static bool unknown(struct binlog_explain *x, const struct binlog_event *e)
+static bool unknown(struct binlog_explain *x, const struct binlog_event *e, struct err *err)
 {
     bool skipped = (e->flags & EVF_IGNORABLE) != 0 && e->type > LAST_OLD_TYPE && e->type != EV_MARIADB_PARTIAL_ROW_DATA;
     explain_hex(x, "body", e->body);
     explain_word(x, "capture",
                  skipped ? "passes over it: the event says that it may be ignored"
                          : "stops: what it says is not known, so it must not be skipped");
-    return true;
+    return skipped || err_set(err, ERR_UNSUPPORTED,
+                              e->type == EV_START_V3 ? "the file is of a server before MySQL 5.0"
+                                                     : "the event's type is not known");
 }
 
 static void event(struct binlog_explain *x, const struct binlog_event *e);
@@ -367,7 +369,7 @@ static bool fields(struct binlog_explain *x, const struct binlog_event *e, struc
         explain_word(x, "capture", "passes over it: group replication's own bookkeeping");
         return true;
     default:
-        return unknown(x, e);
+        return unknown(x, e, err);
     }
 }
 
@@ -419,7 +421,10 @@ static void event(struct binlog_explain *x, const struct binlog_event *e)
 {
     struct err why;
     x->indent += INDENT;
-    if (!fields(x, e, &why))
+    bool ok = fields(x, e, &why);
+    if (!ok && !x->fmt.known && e->type != EV_FORMAT_DESCRIPTION && e->type != EV_START_V3)
+        err_ctx(&why, "no FORMAT_DESCRIPTION that can be read stands before it");
+    if (!ok)
         explain_problem(x, why.msg);
     x->indent -= INDENT;
 }

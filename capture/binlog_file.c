@@ -26,11 +26,6 @@ struct binlog_file {
     bool in_use;
 };
 
-static bool here(const struct binlog_file *f, uint64_t at, struct err *err)
-{
-    return err_ctx(err, "%s:%llu", f->path, (unsigned long long)at);
-}
-
 /* Makes n bytes from the offset `at` available; fewer at the end of the file. */
 static bool look(struct binlog_file *f, uint64_t at, size_t n, struct bytes *out, struct err *err)
 {
@@ -133,6 +128,12 @@ static void learn_format(struct binlog_file *f, struct bytes event)
         memset(&f->fmt, 0, sizeof f->fmt);
 }
 
+static enum binlog_file_step fail_here(const struct binlog_file *f, uint64_t at, struct err *err)
+{
+    err_ctx(err, "%s:%llu", f->path, (unsigned long long)at);
+    return BINLOG_FILE_FAIL;
+}
+
 /* `left` bytes of an event of `want` are there. */
 static enum binlog_file_step end_inside(struct binlog_file *f, uint64_t left, uint64_t want, struct err *err)
 {
@@ -144,11 +145,11 @@ static enum binlog_file_step end_inside(struct binlog_file *f, uint64_t left, ui
             "the file ends inside an event: %llu of its %llu bytes are there, and the file is not marked as in use: it "
             "was cut off; copy it anew",
             (unsigned long long)left, (unsigned long long)want);
-    here(f, f->end, err);
-    return BINLOG_FILE_FAIL;
+    return fail_here(f, f->end, err);
 }
 
-enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *event, struct err *err)
+/* The next event's header: its size, which lies within the file, and its type. */
+static enum binlog_file_step next_head(struct binlog_file *f, uint64_t *size, uint8_t *type, struct err *err)
 {
     uint64_t at = f->end, left = at < f->size ? f->size - at : 0;
     struct bytes b;
@@ -159,38 +160,47 @@ enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *even
     if (!look(f, at, HEADER_BYTES, &b, err))
         return BINLOG_FILE_FAIL;
     struct cur c = cur_over(b);
-    (void)cur_take(&c, SIZE_AT);
-    uint64_t size = cur_le(&c, 4);
-    if (c.why != NULL || size < HEADER_BYTES) {
+    (void)cur_take(&c, TYPE_AT);
+    *type = cur_u8(&c);
+    (void)cur_take(&c, SIZE_AT - TYPE_AT - 1);
+    *size = cur_le(&c, 4);
+    if (c.why != NULL || *size < HEADER_BYTES) {
         err_set(err, ERR_CORRUPT, "no event begins here: its length would be %llu bytes: the file is damaged",
-                (unsigned long long)size);
-        here(f, at, err);
-        return BINLOG_FILE_FAIL;
+                (unsigned long long)*size);
+        return fail_here(f, at, err);
     }
-    if (size > left)
-        return end_inside(f, left, size, err);
+    if (*size > left)
+        return end_inside(f, left, *size, err);
+    if (*type == EV_MARIADB_START_ENCRYPTION) {
+        err_set(err, ERR_UNSUPPORTED,
+                "START_ENCRYPTION: what follows in this file is encrypted (MariaDB's encrypt_binlog), and its key is "
+                "the server's: read it from the server, which sends it in the clear (--source, or mariadb-binlog "
+                "--read-from-remote-server --raw)");
+        return fail_here(f, at, err);
+    }
+    return BINLOG_FILE_EVENT;
+}
+
+enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *event, struct err *err)
+{
+    uint64_t at = f->end, size = 0;
+    uint8_t type = 0;
+    struct bytes b;
+    enum binlog_file_step step = next_head(f, &size, &type, err);
+    if (step != BINLOG_FILE_EVENT)
+        return step;
     if (size > f->max_event) {
         err_set(err, ERR_UNSUPPORTED, "an event of %llu bytes is larger than --max-event (%llu bytes)",
                 (unsigned long long)size, (unsigned long long)f->max_event);
-        here(f, at, err);
-        return BINLOG_FILE_FAIL;
+        return fail_here(f, at, err);
     }
     if (!look(f, at, (size_t)size, &b, err))
         return BINLOG_FILE_FAIL;
     if (b.n < size) {
         err_set(err, ERR_CORRUPT, "the file became shorter while it was read");
-        here(f, at, err);
-        return BINLOG_FILE_FAIL;
+        return fail_here(f, at, err);
     }
-    if (b.p[TYPE_AT] == EV_MARIADB_START_ENCRYPTION) {
-        err_set(err, ERR_UNSUPPORTED,
-                "START_ENCRYPTION: what follows in this file is encrypted (MariaDB's encrypt_binlog), and its key is "
-                "the server's: read it from the server, which sends it in the clear (--source, or mariadb-binlog "
-                "--read-from-remote-server --raw)");
-        here(f, at, err);
-        return BINLOG_FILE_FAIL;
-    }
-    if (b.p[TYPE_AT] == EV_FORMAT_DESCRIPTION)
+    if (type == EV_FORMAT_DESCRIPTION)
         learn_format(f, b);
     f->at = at;
     f->end = at + size;
@@ -198,15 +208,30 @@ enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *even
     return BINLOG_FILE_EVENT;
 }
 
-bool binlog_file_seek(struct binlog_file *f, uint64_t offset,
-                      bool (*visit)(void *ctx, struct bytes event, uint64_t at, struct err *err), void *ctx,
-                      struct err *err)
+/* Passes over one event; its body is read only when somebody looks at it. */
+static enum binlog_file_step pass(struct binlog_file *f, binlog_file_visit *visit, void *ctx, struct err *err)
+{
+    uint64_t size = 0;
+    uint8_t type = 0;
+    struct bytes event;
+    enum binlog_file_step step = next_head(f, &size, &type, err);
+    if (step != BINLOG_FILE_EVENT)
+        return step;
+    if (visit == NULL && type != EV_FORMAT_DESCRIPTION) {
+        f->at = f->end;
+        f->end += size;
+        return step;
+    }
+    step = binlog_file_next(f, &event, err);
+    return step != BINLOG_FILE_EVENT || visit == NULL || visit(ctx, event, f->at, err) ? step : BINLOG_FILE_FAIL;
+}
+
+bool binlog_file_seek(struct binlog_file *f, uint64_t offset, binlog_file_visit *visit, void *ctx, struct err *err)
 {
     f->at = f->end = BINLOG_FILE_FIRST;
     while (f->end < offset) {
-        struct bytes event;
-        enum binlog_file_step step = binlog_file_next(f, &event, err);
-        if (step == BINLOG_FILE_FAIL || (step == BINLOG_FILE_EVENT && visit != NULL && !visit(ctx, event, f->at, err)))
+        enum binlog_file_step step = pass(f, visit, ctx, err);
+        if (step == BINLOG_FILE_FAIL)
             return false;
         if (step == BINLOG_FILE_END)
             return err_set(err, ERR_CONFIG, "%s has no event at %llu: it ends at %llu", f->path,

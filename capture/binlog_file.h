@@ -25,9 +25,8 @@ enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *even
 /* Goes to the event that begins at offset, which may be the end of the file. Reads headers from the start, so that
  * FORMAT_DESCRIPTION is known and a place inside an event is found out: ERR_CONFIG. visit, when given, sees each event
  * that is passed over, and may fail. */
-bool binlog_file_seek(struct binlog_file *f, uint64_t offset,
-                      bool (*visit)(void *ctx, struct bytes event, uint64_t at, struct err *err), void *ctx,
-                      struct err *err);
+typedef bool binlog_file_visit(void *ctx, struct bytes event, uint64_t at, struct err *err);
+bool binlog_file_seek(struct binlog_file *f, uint64_t offset, binlog_file_visit *visit, void *ctx, struct err *err);
 
 uint64_t binlog_file_at(const struct binlog_file *f);      /* where the latest event began */
 uint64_t binlog_file_end(const struct binlog_file *f);     /* where it ended: the next one begins there */

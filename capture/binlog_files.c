@@ -73,9 +73,12 @@ static bool learn_server(struct binlog_files *f, const struct binlog_file *file,
     const struct binlog_format *fmt = binlog_file_format(file);
     if (!binlog_event_parse(event, fmt, &e, err))
         return err_ctx(err, "%s:%" PRIu64, binlog_file_name(file), binlog_file_at(file));
-    if (e.type != EV_FORMAT_DESCRIPTION || !fmt->known)
+    struct binlog_format reason;
+    if (e.type == EV_FORMAT_DESCRIPTION && !fmt->known)
+        return binlog_parse_format(&e, &reason, err) || err_ctx(err, "%s", binlog_file_name(file));
+    if (e.type != EV_FORMAT_DESCRIPTION)
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s does not begin with a FORMAT_DESCRIPTION that can be read, but with %s (%u): it is of a "
+                       "%s does not begin with FORMAT_DESCRIPTION, but with %s (%u): it is of a "
                        "server before MySQL 5.0, or damaged",
                        binlog_file_name(file), binlog_event_name(e.type), e.type);
     snprintf(f->server, sizeof f->server, "%s-%u", fmt->mariadb ? "mariadb" : "mysql", e.server_id);

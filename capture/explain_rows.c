@@ -136,8 +136,8 @@ static void json_column(struct binlog_explain *x, const struct shown_table *t, u
         buf_str(o, ",\"charset\":");
         json_string(o, c->charset);
     }
-    if (c->type == COL_BIT)
-        buf_printf(o, ",\"bits\":%u", c->length);
+    if (c->type == COL_BIT || is_label(t, i))
+        buf_printf(o, ",\"bits\":%u", c->type == COL_BIT ? c->length : c->int_bits);
     if (c->nlabels != 0) {
         buf_str(o, ",\"labels\":[");
         for (uint32_t k = 0; k < c->nlabels; k++) {
