@@ -112,6 +112,26 @@ bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct
     return true;
 }
 
+void binlog_event_make(uint8_t type, struct bytes body, bool crc, struct buf *out)
+{
+    size_t start = out->n, n = HEADER_BYTES + body.n + (crc ? CRC_BYTES : 0);
+    buf_le(out, 0, 4);
+    buf_u8(out, type);
+    buf_le(out, 0, 4);
+    buf_le(out, n, 4);
+    buf_le(out, 0, 4);
+    buf_le(out, EVF_ARTIFICIAL, 2);
+    buf_bytes(out, body);
+    if (crc) {
+        buf_le(out, 0, CRC_BYTES);
+        if (!out->failed) {
+            uint32_t sum = event_crc(bytes_of(out->p + start, n));
+            out->n -= CRC_BYTES;
+            buf_le(out, sum, CRC_BYTES);
+        }
+    }
+}
+
 const char *binlog_event_name(uint8_t type)
 {
     static const char *const mysql[] = {
@@ -213,6 +233,12 @@ bool binlog_parse_format(const struct binlog_event *e, struct binlog_format *out
     }
     if (rest.n > sizeof f.post_len)
         return err_set(err, ERR_CORRUPT, "FORMAT_DESCRIPTION: %zu event types", rest.n);
+    if (rest.n >= EV_TABLE_MAP && rest.n < EV_WRITE_ROWS_V1)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "FORMAT_DESCRIPTION of %.50s: %zu event types, as MySQL 5.1 had before it was released: its rows "
+            "are laid out in another way",
+            f.server_version, rest.n);
     if (rest.n < EV_ROTATE)
         return err_set(err, ERR_CORRUPT, "FORMAT_DESCRIPTION: truncated: only %zu event types", rest.n);
     f.nposts = (uint8_t)rest.n;

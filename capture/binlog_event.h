@@ -74,6 +74,8 @@ struct binlog_format { /* what FORMAT_DESCRIPTION said; zero: assume checksums o
  * algorithm says so). ERR_CORRUPT: under 19 bytes, length field is not in.n, checksum mismatch. An unknown type is no
  * error here. */
 bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct binlog_event *out, struct err *err);
+/* Appends an artificial event, as a server makes them for a stream: it stands in no file. crc: with a checksum. */
+void binlog_event_make(uint8_t type, struct bytes body, bool crc, struct buf *out);
 const char *binlog_event_name(uint8_t type); /* "WRITE_ROWS" ... or "UNKNOWN" */
 
 bool binlog_parse_format(const struct binlog_event *e, struct binlog_format *out, struct err *err);

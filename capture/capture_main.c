@@ -18,6 +18,7 @@ int main(int argc, char **argv)
     enum opts_result r = opts_parse(&capture_program, argc, argv, &o, &args, &err);
     if (r == OPTS_EXIT)
         return 0;
+    o.more_files = args;
     bool ok = r == OPTS_OK && capture_options_check(&o, &err);
     if (!ok) {
         fprintf(stderr, "rowtide-capture: %s\n", err.msg);
@@ -27,7 +28,7 @@ int main(int argc, char **argv)
     o.source = source;
     slog_parse_level(o.log_level, &slog_threshold);
     capture_status_init(&status);
-    ok = (source != NULL || err_nomem(&err)) && stop_init(&err) &&
+    ok = (source != NULL || o.from_file.n != 0 || err_nomem(&err)) && stop_init(&err) &&
          (o.http == NULL || http_status_start(&http, o.http, &capture_status_ops, &status, &err));
     if (ok && http != NULL)
         slog(SLOG_INFO, "http_listening", kv_u("port", http_status_port(http)));

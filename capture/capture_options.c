@@ -5,11 +5,15 @@
 static const struct opt options[] = {
     { "source", "URL", NULL, "mysql://[USER[:PASS]@]HOST[:PORT]/[?ssl-mode=MODE&ssl-ca=FILE&socket=PATH]", OPT_STR,
       AT(source), NULL },
+    { "from-file", "BINLOG...", NULL,
+      "instead of --source: binlog files in their order, without a server; ends with 0 at the end of the last one",
+      OPT_LIST, AT(from_file), NULL },
     { "slot", "DIR", NULL, "the slot: a directory of segment files, created when missing", OPT_STR, AT(slot), NULL },
     { "tables", "LIST", NULL, "tables to capture, 'shop.*,crm.customers,!shop.tmp_*'; all when not given", OPT_STR,
       AT(tables), NULL },
-    { "start", "WHERE", "now", "where a new slot begins: now, earliest, gtid:SET or file:NAME:POS", OPT_STR, AT(start),
-      NULL },
+    { "start", "WHERE", NULL,
+      "where a new slot begins: now (with --from-file: earliest) when not given, earliest, gtid:SET or file:NAME:POS",
+      OPT_STR, AT(start), NULL },
     { "once", NULL, NULL, "end with 0 when everything is captured that the source had at the start", OPT_FLAG, AT(once),
       NULL },
     { "password-file", "FILE", NULL, "the source's password (first line); else $ROWTIDE_SOURCE_PASSWORD", OPT_STR,
@@ -45,7 +49,7 @@ static const struct opt options[] = {
 
 const struct opt_program capture_program = {
     .name = "rowtide-capture",
-    .synopsis = "--source URL --slot DIR [OPTIONS]",
+    .synopsis = "--source URL | --from-file BINLOG... --slot DIR [OPTIONS]",
     .about = "Streams the row changes of a MySQL or MariaDB primary into a slot: decoded, columnar, compressed segment "
              "files. Reads the binlog by "
              "the replication protocol, never polls, and resumes exactly behind the last durable commit.",
@@ -55,13 +59,18 @@ const struct opt_program capture_program = {
               "/var/lib/rowtide/shop --tables 'shop.*'",
     .opts = options,
     .min_args = 0,
-    .max_args = 0,
+    .max_args = -1,
 };
 
 bool capture_options_check(const struct capture_options *o, struct err *err)
 {
-    if (o->source == NULL)
-        return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/");
+    bool files = o->from_file.n != 0;
+    if (files && o->source != NULL)
+        return err_set(err, ERR_CONFIG, "--source and --from-file exclude each other");
+    if (!files && o->more_files.n != 0)
+        return err_set(err, ERR_CONFIG, "unexpected argument \"%.80s\"", o->more_files.v[0]);
+    if (!files && o->source == NULL)
+        return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/ (or --from-file BINLOG...)");
     if (o->slot == NULL)
         return err_set(err, ERR_CONFIG, "--slot is missing: the directory of the slot");
     if (o->heartbeat_ms < 100 || o->heartbeat_ms > 3600000)

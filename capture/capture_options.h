@@ -9,6 +9,8 @@ struct capture_options {
     uint64_t server_id, heartbeat_ms, segment_size, frame_size, max_event, position_every_ms, disk_reserve,
         max_slot_size, retry_for_ms;
     bool once, accept_unlogged_cascades;
+    struct opt_list from_file;  /* --from-file */
+    struct opt_list more_files; /* what stands without an option: further ones; a view */
 };
 extern const struct opt_program capture_program;
 /* What the table cannot say: required options, ranges. ERR_CONFIG. */

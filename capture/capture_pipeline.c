@@ -5,6 +5,7 @@
 #include "capture_pipeline.h"
 
 #include "binlog_client.h"
+#include "binlog_files.h"
 #include "binlog_stream.h"
 #include "clock.h"
 #include "fault.h"
@@ -28,8 +29,21 @@ enum {
     PREFLIGHT_TIMEOUT_S = 120
 };
 
+struct pipeline;
+struct event_source { /* where the events come from: a connection to a server, or files */
+    bool (*connect)(struct pipeline *p, struct err *err); /* opens the log, too; err->transient: try again */
+    /* A new slot's start into *pos, an old one's position checked: can we go on there? */
+    bool (*locate)(struct pipeline *p, const struct source_status *now, bool new_slot, struct source_pos *pos,
+                   struct err *err);
+    enum fetch_result (*fetch)(struct pipeline *p, struct bytes *event, struct err *err);
+    bool (*pending)(struct pipeline *p); /* false: a fetch might block */
+    bool ends;                           /* FETCH_END is the end of all that there is; else the connection's */
+};
+
 struct pipeline {
     const struct capture_options *o;
+    const struct event_source *events;
+    struct binlog_files *files; /* --from-file */
     struct capture_status *status;
     struct source_url url;
     struct pattern *tables;
@@ -235,7 +249,7 @@ static enum pump pump(struct pipeline *p, struct err *err)
             return PUMP_DONE;
         bool whole = p->at_boundary || frame_builder_commits(p->frame) > 0;
         /* Idle: then nothing that could be durable may wait in memory. */
-        bool idle = whole && !binlog_client_pending(p->client);
+        bool idle = whole && !p->events->pending(p);
         int64_t t0 = clock_mono_us();
         bool due = idle || ++since_tick >= TICK_EVERY_EVENTS || t0 - p->heartbeat_at_us >= HEARTBEAT_EVERY_US;
         inside = p->at_boundary ? 0 : inside + 1;
@@ -244,10 +258,12 @@ static enum pump pump(struct pipeline *p, struct err *err)
         since_tick = due ? 0 : since_tick;
         struct bytes event;
         t0 = clock_mono_us();
-        enum fetch_result f = binlog_client_fetch(p->client, &event, err);
+        enum fetch_result f = p->events->fetch(p, &event, err);
         int64_t t1 = clock_mono_us();
         if (f == FETCH_FAIL)
             return stop_level() != STOP_NO ? PUMP_DONE : err->transient ? PUMP_BROKEN : PUMP_FAIL;
+        if (f == FETCH_END && p->events->ends)
+            return PUMP_DONE;
         if (f == FETCH_END) {
             err_set(err, ERR_NET, "the source ended the stream (is it shutting down?)");
             err->transient = true;
@@ -340,7 +356,7 @@ static bool note_publication(struct pipeline *p, bool new_slot, struct err *err)
 }
 
 /* The first connection of this run, or to another server: recovers the log, decides where to go on. */
-static bool open_log(struct pipeline *p, const struct source_status *now, struct err *err)
+static bool open_log(struct pipeline *p, const struct source_status *now, const char *version, struct err *err)
 {
     struct seg_writer_options wo = { .segment_size = p->o->segment_size,
                                      .merge_below = (uint32_t)(p->o->frame_size / 2),
@@ -351,17 +367,12 @@ static bool open_log(struct pipeline *p, const struct source_status *now, struct
     bool ok = false;
     if (!seg_writer_recover(p->slot, &wo, &seg, &rec, err))
         return false;
-    if (rec.empty) {
-        if (!source_start_position(p->client, now, p->o->start, &rec.pos, err))
-            goto out;
-    } else if (rec.cut_bytes > 0) {
+    if (!rec.empty && rec.cut_bytes > 0)
         slog(SLOG_INFO, "torn_tail_cut", kv_u("bytes", rec.cut_bytes), kv_u("flushed_lsn", rec.flushed_lsn));
-    }
-    if (!source_can_resume(p->client, now, &rec.pos, err))
+    if (!p->events->locate(p, now, rec.empty, &rec.pos, err) ||
+        !seg_writer_start(seg, now->current.server, version, &rec.pos, err))
         goto out;
-    if (!seg_writer_start(seg, now->current.server, binlog_client_version_text(p->client), &rec.pos, err))
-        goto out;
-    snprintf(p->version, sizeof p->version, "%s", binlog_client_version_text(p->client));
+    snprintf(p->version, sizeof p->version, "%s", version);
     atomic_store(&p->status->flushed_lsn, rec.flushed_lsn);
     if (!log_writer_start(p->slot, seg, &keep, p->status, &p->writer, err))
         goto out;
@@ -394,7 +405,44 @@ static bool is_other_server(const struct pipeline *p, const struct source_status
            strcmp(p->version, binlog_client_version_text(p->client)) != 0;
 }
 
-static bool connect_source(struct pipeline *p, struct err *err)
+static void log_streaming(const struct pipeline *p, const char *version, const char *client, int64_t clock_offset_us)
+{
+    struct buf t = { 0 };
+    source_pos_text(binlog_stream_position(p->stream), &t);
+    slog(SLOG_INFO, "streaming", kv_s("server", version), kv_s("client", client), kv_u("server_id", p->server_id),
+         kv_s("from", buf_cstr(&t)), kv_i("clock_offset_us", clock_offset_us),
+         kv_u("next_lsn", frame_builder_next_lsn(p->frame)));
+    buf_free(&t);
+}
+
+static void mark_connected(struct pipeline *p)
+{
+    p->at_boundary = true;
+    atomic_store(&p->status->connected, true);
+    atomic_store(&p->status->last_event_us, clock_wall_us());
+    p->position_at_us = clock_mono_us();
+    capture_status_text(p->status, p->status->error, sizeof p->status->error, "");
+}
+
+static bool locate_server(struct pipeline *p, const struct source_status *now, bool new_slot, struct source_pos *pos,
+                          struct err *err)
+{
+    const char *start = p->o->start == NULL ? "now" : p->o->start;
+    return (!new_slot || source_start_position(p->client, now, start, pos, err)) &&
+           source_can_resume(p->client, now, pos, err);
+}
+
+static enum fetch_result fetch_server(struct pipeline *p, struct bytes *event, struct err *err)
+{
+    return binlog_client_fetch(p->client, event, err);
+}
+
+static bool pending_server(struct pipeline *p)
+{
+    return binlog_client_pending(p->client);
+}
+
+static bool connect_server(struct pipeline *p, struct err *err)
 {
     struct source_status now = { 0 };
     struct binlog_client *c = NULL;
@@ -407,7 +455,7 @@ static bool connect_source(struct pipeline *p, struct err *err)
     if (!check_source(p, &now, err))
         goto fail;
     if (p->writer == NULL) {
-        if (!open_log(p, &now, err))
+        if (!open_log(p, &now, binlog_client_version_text(c), err))
             goto fail;
     } else if (!source_can_resume(c, &now, binlog_stream_position(p->stream), err)) {
         goto fail;
@@ -415,7 +463,7 @@ static bool connect_source(struct pipeline *p, struct err *err)
         bool closed = close_log(p, &now, err);
         source_status_clear(&now);
         set_client(p, NULL);
-        return closed && connect_source(p, err); /* with no log open, it does not come here again */
+        return closed && connect_server(p, err); /* with no log open, it does not come here again */
     }
     const struct source_pos *from = binlog_stream_position(p->stream);
     bool by_gtid = from->flavor != GTID_NONE;
@@ -437,17 +485,8 @@ static bool connect_source(struct pipeline *p, struct err *err)
     if (!binlog_client_dump(c, &r, err))
         goto fail;
     binlog_stream_reconnect(p->stream, now.current.server, !by_gtid && from->offset > UINT32_MAX);
-    p->at_boundary = true;
-    atomic_store(&p->status->connected, true);
-    atomic_store(&p->status->last_event_us, clock_wall_us());
-    p->position_at_us = clock_mono_us();
-    capture_status_text(p->status, p->status->error, sizeof p->status->error, "");
-    struct buf t = { 0 };
-    source_pos_text(from, &t);
-    slog(SLOG_INFO, "streaming", kv_s("server", binlog_client_version_text(c)), kv_s("client", binlog_client_library()),
-         kv_u("server_id", p->server_id), kv_s("from", buf_cstr(&t)), kv_i("clock_offset_us", now.clock_offset_us),
-         kv_u("next_lsn", frame_builder_next_lsn(p->frame)));
-    buf_free(&t);
+    mark_connected(p);
+    log_streaming(p, binlog_client_version_text(c), binlog_client_library(), now.clock_offset_us);
     if (!log_writer_heartbeat(p->writer, true, err))
         goto fail;
     source_status_clear(&now);
@@ -457,6 +496,58 @@ fail:
     set_client(p, NULL);
     return false;
 }
+
+static const struct event_source from_server = { connect_server, locate_server, fetch_server, pending_server, false };
+
+/* --- files --- */
+
+static bool locate_files(struct pipeline *p, const struct source_status *now, bool new_slot, struct source_pos *pos,
+                         struct err *err)
+{
+    (void)now;
+    return (!new_slot || binlog_files_start(p->files, p->o->start, pos, err)) && binlog_files_dump(p->files, pos, err);
+}
+
+static enum fetch_result fetch_files(struct pipeline *p, struct bytes *event, struct err *err)
+{
+    enum fetch_result r = binlog_files_fetch(p->files, event, err);
+    if (r == FETCH_END && !p->at_boundary)
+        slog(SLOG_WARN, "unfinished_transaction",
+             kv_s("found", "the last file ends inside a transaction: it is not "
+                           "captured yet"));
+    return r;
+}
+
+static bool pending_files(struct pipeline *p)
+{
+    (void)p;
+    return true;
+}
+
+static bool connect_files(struct pipeline *p, struct err *err)
+{
+    const struct opt_list *a = &p->o->from_file, *b = &p->o->more_files;
+    const char **paths = calloc(a->n + b->n, sizeof *paths);
+    if (paths == NULL)
+        return err_nomem(err);
+    memcpy(paths, a->v, a->n * sizeof *paths);
+    if (b->n != 0)
+        memcpy(paths + a->n, b->v, b->n * sizeof *paths);
+    bool ok = binlog_files_open(paths, a->n + b->n, p->o->max_event, &p->files, err);
+    free(paths);
+    if (!ok)
+        return false;
+    struct source_status now = { 0 };
+    snprintf(now.current.server, sizeof now.current.server, "%s", binlog_files_server(p->files));
+    if (!open_log(p, &now, binlog_files_version(p->files), err))
+        return false;
+    binlog_stream_reconnect(p->stream, now.current.server, false);
+    mark_connected(p);
+    log_streaming(p, binlog_files_version(p->files), "files", 0);
+    return log_writer_heartbeat(p->writer, true, err);
+}
+
+static const struct event_source from_files = { connect_files, locate_files, fetch_files, pending_files, true };
 
 static void disconnect(struct pipeline *p)
 {
@@ -473,7 +564,7 @@ static bool run(struct pipeline *p, struct err *err)
         if (stop_level() != STOP_NO)
             return true;
         enum pump r = PUMP_BROKEN;
-        bool reached = connect_source(p, err);
+        bool reached = p->events->connect(p, err);
         if (reached) {
             int64_t since = clock_mono_us();
             unreachable_since = 0;
@@ -524,7 +615,8 @@ static uint32_t derive_server_id(const uint8_t uuid[16])
 
 bool capture_run(const struct capture_options *o, struct capture_status *status, struct err *err)
 {
-    struct pipeline p = { .o = o, .status = status };
+    bool files = o->from_file.n != 0;
+    struct pipeline p = { .o = o, .status = status, .events = files ? &from_files : &from_server };
     bool ok = false, watching = false;
     pthread_t watcher;
     pthread_mutex_init(&p.lock, NULL);
@@ -533,13 +625,16 @@ bool capture_run(const struct capture_options *o, struct capture_status *status,
         err_nomem(err);
         goto out;
     }
-    if (!source_url_parse(o->source, o->password_file, &p.url, err) || !pattern_parse(o->tables, &p.tables, err) ||
-        !slot_open(o->slot, SLOT_CREATE, &p.slot, err))
+    if ((!files && !source_url_parse(o->source, o->password_file, &p.url, err)) ||
+        !pattern_parse(o->tables, &p.tables, err) || !slot_open(o->slot, SLOT_CREATE, &p.slot, err))
         goto out;
     uuid_text(slot_uuid(p.slot), p.replica_uuid);
     p.server_id = o->server_id != 0 ? (uint32_t)o->server_id : derive_server_id(slot_uuid(p.slot));
     struct buf place = { 0 };
-    source_url_place(&p.url, &place);
+    if (files)
+        buf_str(&place, o->from_file.v[0]);
+    else
+        source_url_place(&p.url, &place);
     capture_status_text(status, status->source, sizeof status->source, buf_cstr(&place));
     capture_status_text(status, status->slot, sizeof status->slot, o->slot);
     slog(SLOG_INFO, "started", kv_s("source", buf_cstr(&place)), kv_s("slot", o->slot),
@@ -557,7 +652,7 @@ bool capture_run(const struct capture_options *o, struct capture_status *status,
         bool stopped = log_writer_stop(&p.writer, ok ? err : &stop_err);
         ok = ok && stopped;
     }
-    if (ok && p.have_target && stop_level() == STOP_NO)
+    if (ok && (p.have_target || p.events->ends) && stop_level() == STOP_NO)
         slog(SLOG_INFO, "caught_up", kv_u("flushed_lsn", atomic_load(&status->flushed_lsn)));
 out:
     if (watching) {
@@ -565,6 +660,7 @@ out:
         pthread_join(watcher, NULL);
     }
     set_client(&p, NULL);
+    binlog_files_close(p.files);
     binlog_stream_free(p.stream);
     frame_builder_free(p.frame);
     slot_close(p.slot);

@@ -10,6 +10,7 @@
 #include "row_decode.h"
 #include "wire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { COLUMNS_MAX = 4096, NAME_MAX_BYTES = 1024, POST_HEADER = 8, LABELS_MAX = 65535 };
@@ -369,5 +370,120 @@ bool table_map_define(const struct table_map_names *names, bool mariadb, struct 
     }
     *cols = m.wire;
     *rel = r;
+    return true;
+}
+
+/* --- placeholders --- */
+
+static void put_lenenc(struct buf *out, uint64_t v)
+{
+    if (v < 251) {
+        buf_u8(out, (uint8_t)v);
+    } else {
+        buf_u8(out, v <= 0xffff ? 252 : 253);
+        buf_le(out, v, v <= 0xffff ? 2 : 3);
+    }
+}
+
+static void put_field(struct buf *out, enum tlv type, struct bytes value)
+{
+    buf_u8(out, (uint8_t)type);
+    put_lenenc(out, value.n);
+    buf_bytes(out, value);
+}
+
+/* The integer that an ENUM or SET of this many bytes travels as; 0: there is none. */
+static uint8_t integer_of(unsigned bytes)
+{
+    static const uint8_t types[] = { 0, WT_TINY, WT_SHORT, WT_INT24, WT_LONG, 0, 0, 0, WT_LONGLONG };
+    return bytes < sizeof types ? types[bytes] : 0;
+}
+
+/* The signs that came, and set ones for what became an integer. */
+static bool fill_signs(const struct map *m, const uint8_t *real_types, struct buf *out, struct err *err)
+{
+    uint8_t bits[COLUMNS_MAX / 8] = { 0 };
+    unsigned given = 0, n = 0;
+    struct bytes f = m->field[TLV_SIGNEDNESS];
+    for (unsigned i = 0; i < m->ncols; i++) {
+        bool label = has_labels(real_types[i]), sign = has_sign(real_types[i]);
+        bool set = label;
+        if (sign && m->have[TLV_SIGNEDNESS]) {
+            if (given / 8 >= f.n)
+                return err_set(err, ERR_CORRUPT, "TABLE_MAP: %zu bytes of signs are too few", f.n);
+            set = bit_msb_first(f, given++);
+        }
+        if (label || sign) {
+            bits[n / 8] |= (uint8_t)(set ? 0x80 >> n % 8 : 0);
+            n++;
+        }
+    }
+    if (n != 0)
+        put_field(out, TLV_SIGNEDNESS, bytes_of(bits, (n + 7) / 8));
+    return true;
+}
+
+static bool fill(struct map *m, const struct table_map_names *names, struct buf *out, uint8_t *real_types,
+                 struct err *err)
+{
+    static const uint8_t bytes_only[] = { 63 }; /* the collation "binary" */
+    static const enum tlv kept[] = { TLV_DEFAULT_CHARSET, TLV_COLUMN_CHARSET, TLV_GEOMETRY_TYPE, TLV_VISIBILITY,
+                                     TLV_VECTOR_DIMENSIONS };
+    struct buf meta = { 0 }, column_names = { 0 };
+    bool ok = true;
+    buf_bytes(out, bytes_of(names->definition.p, (size_t)(m->types.p - names->definition.p)));
+    for (unsigned i = 0; i < m->ncols && ok; i++) {
+        uint8_t type = m->types.p[i];
+        real_types[i] = real_type(m, i);
+        if (has_labels(real_types[i])) {
+            type = integer_of(m->wire[i].meta >> 8);
+            ok = type != 0 ||
+                 err_set(err, ERR_CORRUPT, "column %u: an ENUM or SET of %u bytes", i + 1, m->wire[i].meta >> 8);
+        } else {
+            buf_le(&meta, m->wire[i].meta, (size_t)row_meta_bytes(type));
+        }
+        buf_u8(out, type);
+        char name[16];
+        int n = snprintf(name, sizeof name, "@%u", i + 1);
+        put_lenenc(&column_names, (uint64_t)n);
+        buf_str(&column_names, name);
+    }
+    put_lenenc(out, meta.n);
+    buf_bytes(out, buf_view(&meta));
+    buf_bytes(out, m->nulls);
+    put_field(out, TLV_COLUMN_NAME, buf_view(&column_names));
+    ok = ok && fill_signs(m, real_types, out, err);
+    for (size_t k = 0; k < sizeof kept / sizeof *kept; k++)
+        if (m->have[kept[k]])
+            put_field(out, kept[k], m->field[kept[k]]);
+    if (!m->have[TLV_DEFAULT_CHARSET] && !m->have[TLV_COLUMN_CHARSET])
+        put_field(out, TLV_DEFAULT_CHARSET, bytes_of(bytes_only, sizeof bytes_only));
+    ok = ok && buf_ok(&meta, err) && buf_ok(&column_names, err) && buf_ok(out, err);
+    buf_free(&meta);
+    buf_free(&column_names);
+    return ok;
+}
+
+bool table_map_fill(const struct table_map_names *names, bool mariadb, struct buf *out,
+                    struct table_map_missing *missing, uint8_t **real_types, struct err *err)
+{
+    struct map m = { .mariadb = mariadb };
+    struct cur c = cur_over(names->definition);
+    uint8_t *types = NULL;
+    bool ok = read_head(&m, &c, err) && split_fields(&m, &c, err);
+    *missing = (struct table_map_missing){ false, false, false };
+    if (ok && !m.have[TLV_COLUMN_NAME]) {
+        *missing = (struct table_map_missing){ true, !m.have[TLV_SIGNEDNESS],
+                                               !m.have[TLV_DEFAULT_CHARSET] && !m.have[TLV_COLUMN_CHARSET] };
+        types = calloc(m.ncols, 1);
+        ok = (types != NULL || err_nomem(err)) && fill(&m, names, out, types, err);
+    }
+    free(m.wire);
+    free(m.cols);
+    if (!ok) {
+        free(types);
+        return err_ctx(err, "table %.*s.%.*s", BYTES_FMT(names->schema), BYTES_FMT(names->table));
+    }
+    *real_types = types;
     return true;
 }

@@ -16,4 +16,16 @@ bool table_map_names(const struct binlog_event *e, const struct binlog_format *f
 bool table_map_define(const struct table_map_names *names, bool mariadb, struct wire_column **cols,
                       struct relation **rel, struct err *err);
 
+/* What a TABLE_MAP leaves out unless binlog_row_metadata is FULL. */
+struct table_map_missing {
+    bool names; /* and with them labels and the primary key; false: FULL metadata, nothing is missing */
+    bool signs, charsets;
+};
+/* The same definition with placeholders for what is missing, for showing rows, never for capturing them: columns are
+ * "@1", "@2" ..., numbers signed, texts bytes; ENUM and SET become the unsigned integers that they travel as. Appends
+ * the new definition (as in names) to out; nothing when nothing is missing. *real_types: malloc'ed, the type number of
+ * each column as it was. */
+bool table_map_fill(const struct table_map_names *names, bool mariadb, struct buf *out,
+                    struct table_map_missing *missing, uint8_t **real_types, struct err *err);
+
 #endif

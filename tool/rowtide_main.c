@@ -19,6 +19,7 @@ static const struct command {
     { "status", NULL, cmd_status, "where capture and each subscription stand, with the lag" },
     { "doctor", NULL, cmd_doctor, "is this source fit to be captured? With the SQL that mends it" },
     { "script", "run", cmd_script_run, "print what a transform makes of a slot's changes" },
+    { "binlog", "explain", cmd_binlog_explain, "print the events of a binlog file with their decoded fields" },
     { "slot", "drop", cmd_slot_drop, "end a subscription's registration" },
 };
 

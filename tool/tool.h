@@ -11,6 +11,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_script_run(int argc, char **argv);
 int cmd_slot_drop(int argc, char **argv);
+int cmd_binlog_explain(int argc, char **argv);
 
 /* Parses; on OPTS_EXIT or OPTS_BAD (reported on stderr) *code is what to return and the result is false. */
 bool tool_parse(const struct opt_program *prog, int argc, char **argv, void *cfg, struct opt_list *args, int *code);
