@@ -331,7 +331,7 @@ static bool apply(struct doc *d, struct node *root, enum operation op, struct by
     struct cur c = cur_over(path);
     struct node *n = root;
     struct leg leg;
-    struct place at;
+    struct place at = { 0 };
     if (cur_u8(&c) != '$' || cur_left(&c) == 0)
         return bad(d, "a path does not lead into the document");
     while (read_leg(d, &c, &leg) && find(d, n, &leg, &at)) {
