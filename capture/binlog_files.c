@@ -298,14 +298,17 @@ bool binlog_files_start(struct binlog_files *f, const char *start, struct source
     return true;
 }
 
+/* A server's identity in the files is its server_id, which may change: that the place is there must do. */
 static bool dump_by_file(struct binlog_files *f, const struct source_pos *from, struct err *err)
 {
-    if (from->server[0] != '\0' && strcmp(from->server, f->server) != 0)
+    bool live = from->server[0] != '\0' && strncmp(from->server, "mysql-", 6) != 0 &&
+                strncmp(from->server, "mariadb-", 8) != 0;
+    if (live)
         return err_set(
             err, ERR_LOST,
             "the position %s:%" PRIu64
-            " belongs to the server %s, but the files are of %s: without GTIDs an offset means nothing there",
-            from->file, from->offset, from->server, f->server);
+            " was captured from the server %s: without GTIDs nothing tells that the files are of that server",
+            from->file, from->offset, from->server);
     if (!find_file(f, from->file, &f->next))
         return err_set(err, ERR_LOST,
                        "this slot goes on at %s:%" PRIu64 ", but none of the files given is %s: give it, and those "

@@ -22,6 +22,8 @@ int main(int argc, char **argv)
     bool ok = r == OPTS_OK && capture_options_check(&o, &err);
     if (!ok) {
         fprintf(stderr, "rowtide-capture: %s\n", err.msg);
+        if (r == OPTS_OK)
+            opts_free(&capture_program, &o, &args);
         return 2;
     }
     char *source = opts_take_url(o.source); /* the process list must not show the password (I10) */

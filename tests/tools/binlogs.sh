@@ -18,7 +18,7 @@ download() { # PREFIX... -- PACKAGE...
     while [[ $1 != -- ]]; do prefix+=("$1"); shift; done
     shift
     "${prefix[@]}" apt-get -q -o Acquire::Retries=3 download "$@" >"$work/log" 2>&1 && return
-    "${prefix[@]}" apt-get -q -o Acquire::Retries=3 update >"$work/log" 2>&1
+    "${prefix[@]}" apt-get -q -o Acquire::Retries=3 -o Acquire::Check-Valid-Until=false update >"$work/log" 2>&1
     "${prefix[@]}" apt-get -q -o Acquire::Retries=3 download "$@" >"$work/log" 2>&1
 }
 
