@@ -366,7 +366,7 @@ bool seg_writer_position(struct seg_writer *w, const struct source_pos *pos, str
 
 bool seg_writer_full(const struct seg_writer *w)
 {
-    return w->now.end >= w->o.segment_size && !w->now.inside;
+    return w->now.end >= w->o.segment_size && !w->now.inside && w->schema_behind.n == 0;
 }
 
 bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct err *err)
