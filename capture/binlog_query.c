@@ -182,6 +182,8 @@ static bool tell_schema(struct binlog_stream *s, const struct binlog_event *e, c
     bool changed = false;
     if (to == NULL)
         return true;
+    if (d->kind == DDL_CREATE_TABLE) /* rows follow, but not there */
+        (void)statement_starts_transaction(&st.sql);
     schema_session_read(statement_status_vars(e), s->fmt.mariadb, &st.session);
     if (!to->statement(to->ctx, &st, &changed, err))
         return false;

@@ -34,10 +34,24 @@ struct schema_server {
     unsigned version;
 };
 
+/* The connection takes every server for a source. */
+static void name_server(struct err *err)
+{
+    static const char wrong[] = "the source";
+    struct err e = *err;
+    if (strncmp(e.msg, wrong, sizeof wrong - 1) != 0)
+        return;
+    err_set(err, e.code, "the schema server%s", e.msg + sizeof wrong - 1);
+    err->sys = e.sys;
+    err->transient = e.transient;
+}
+
 static bool exec(struct schema_server *s, struct buf *sql, struct err *err)
 {
     bool ok = buf_ok(sql, err) && binlog_client_exec(s->c, buf_cstr(sql), err);
     buf_free(sql);
+    if (!ok)
+        name_server(err);
     return ok;
 }
 

@@ -160,9 +160,8 @@ enum schema_step schema_statement_step(const struct schema_statement *st)
     }
     if (all_system(d) || (d->kind == DDL_ALTER_TABLE && is_about_files(st->text)))
         return SCHEMA_IGNORE;
-    if (d->kind == DDL_DROP_DATABASE)
+    /* The servers write the drop of temporary tables apart, as DROP TEMPORARY TABLE, and mark both as the session's. */
+    if (d->kind == DDL_DROP_DATABASE || d->kind == DDL_DROP_TABLE)
         return SCHEMA_FOLLOW;
-    if (st->temporary || (st->error_code != 0 && d->kind != DDL_DROP_TABLE))
-        return SCHEMA_UNKNOWN;
-    return SCHEMA_FOLLOW;
+    return st->temporary || st->error_code != 0 ? SCHEMA_UNKNOWN : SCHEMA_FOLLOW;
 }
