@@ -36,11 +36,11 @@ struct seg_writer {
     struct seg_counts counts;  /* per relation, up to the commit mark */
     struct seg_counts pending; /* behind it */
     char source[64], source_version[64];
-    struct source_pos pos;   /* the full position at the commit mark, as the caller last said it */
+    struct source_pos pos;    /* the full position at the commit mark, as the caller last said it */
     struct schema_set schema; /* the schema history at the commit mark; empty: none is kept */
     struct buf schema_behind; /* payloads of SCHEMA frames behind it, each with its length in front */
     bool schema_dropped;      /* the open segment has a history, and none is kept any more */
-    struct slot_state state; /* as last written; its pos is not used */
+    struct slot_state state;  /* as last written; its pos is not used */
     uint64_t written;
     bool started, broken;
 };
