@@ -17,6 +17,8 @@ struct source_url { /* parsed --source; every string owned, "" when not given */
 /* mysql://[USER[:PASS]@]HOST[:PORT]/[?ssl-mode=DISABLED|PREFERRED|REQUIRED|VERIFY_CA|VERIFY_IDENTITY&ssl-ca=...&socket=...], percent-decoded;
  * mariadb:// is the same. The password may also come from password_file (first line) or $ROWTIDE_SOURCE_PASSWORD. ERR_CONFIG. */
 bool source_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err);
+/* --schema-server: the same form; the password else in $ROWTIDE_SCHEMA_PASSWORD. */
+bool schema_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err);
 void source_url_clear(struct source_url *u);                        /* wipes the password (I10) */
 void source_url_place(const struct source_url *u, struct buf *out); /* "user@host:port" for messages: no secrets */
 

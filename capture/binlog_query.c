@@ -4,6 +4,7 @@
 #include "binlog_stream_inside.h"
 
 #include "charset.h"
+#include "schema_statement.h"
 
 #include <stdlib.h>
 
@@ -165,6 +166,32 @@ static const char *ddl_refusal(const struct binlog_stream *s, const struct ev_qu
     return NULL;
 }
 
+/* Tells the schema history of DDL, on whatever table: what is not captured now may be renamed to what is. */
+static bool tell_schema(struct binlog_stream *s, const struct binlog_event *e, const struct ev_query *q,
+                        struct bytes text, const struct ddl *d, bool captured, struct err *err)
+{
+    enum { THREAD_SPECIFIC = 4 }; /* event flag: the session's temporary tables matter */
+    const struct schema_source *to = s->o.schema;
+    struct schema_statement st = { .db = q->schema,
+                                   .sql = q->sql,
+                                   .text = text,
+                                   .parsed = d,
+                                   .error_code = q->error_code,
+                                   .temporary = (e->flags & THREAD_SPECIFIC) != 0,
+                                   .captured = captured };
+    bool changed = false;
+    if (to == NULL)
+        return true;
+    if (d->kind == DDL_CREATE_TABLE) /* rows follow, but not there */
+        (void)statement_starts_transaction(&st.sql);
+    schema_session_read(statement_status_vars(e), s->fmt.mariadb, &st.session);
+    if (!to->statement(to->ctx, &st, &changed, err))
+        return false;
+    if (changed)
+        table_defs_forget_asked(s->defs);
+    return true;
+}
+
 static enum stream_step on_statement(struct binlog_stream *s, const struct binlog_event *e, const struct ev_query *q,
                                      struct frame_builder *b, struct err *err)
 {
@@ -191,7 +218,8 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
      * transaction with the rows. */
     if (d.kind == DDL_CREATE_TABLE && statement_starts_transaction(&sql) && s->state != TXN_OPEN)
         s->state = TXN_OPEN;
-    if (d.kind != DDL_OTHER && any_captured(s, &d)) {
+    bool captured = d.kind != DDL_OTHER && any_captured(s, &d);
+    if (captured) {
         const char *why = ddl_refusal(s, q, &d, valid);
         if (why != NULL) {
             err_set(err, ERR_UNSUPPORTED,
@@ -201,6 +229,10 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
                     why, q->error_code, (int)(sql.n < 200 ? sql.n : 200), (const char *)sql.p);
             return stream_fail(s, err);
         }
+    }
+    if (!tell_schema(s, e, q, sql, &d, captured, err))
+        return stream_fail(s, err);
+    if (captured) {
         if (!add_ddl(s, e, q, sql, &d, b, err))
             return stream_fail(s, err);
     }

@@ -27,6 +27,7 @@ bool binlog_stream_new(const struct binlog_stream_options *o, const struct sourc
         err_nomem(err);
         goto fail;
     }
+    table_defs_ask(s->defs, o->schema);
     if (!source_pos_copy(from, &s->pos, err))
         goto fail;
     if (from->flavor != GTID_NONE && (s->consumed = gtid_set_new(from->flavor)) == NULL) {

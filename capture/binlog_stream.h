@@ -13,10 +13,12 @@
 #include "binlog_event.h"
 #include "frame.h"
 #include "pattern.h"
+#include "schema_source.h"
 
 struct binlog_stream_options {
-    const struct pattern *tables; /* must outlive the stream */
-    uint64_t max_event;           /* bytes: a larger event stops; holds for those inside a TRANSACTION_PAYLOAD, too */
+    const struct pattern *tables;       /* must outlive the stream */
+    const struct schema_source *schema; /* asked where TABLE_MAP has no column names, told of DDL; NULL: none */
+    uint64_t max_event; /* bytes: a larger event stops; holds for those inside a TRANSACTION_PAYLOAD, too */
 };
 struct binlog_stream_stats { /* cumulative; what was rolled back or abandoned is not counted as changes */
     uint64_t events, event_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl;

@@ -63,9 +63,16 @@ static void close_transaction(struct binlog_stream *s)
     memset(&s->gtid, 0, sizeof s->gtid);
 }
 
+static void end_schema(struct binlog_stream *s, bool committed)
+{
+    if (s->o.schema != NULL)
+        s->o.schema->end(s->o.schema->ctx, committed);
+}
+
 void txn_forget(struct binlog_stream *s)
 {
     uncount(s);
+    end_schema(s, false);
     close_transaction(s);
 }
 
@@ -129,6 +136,7 @@ static bool end_filtered(struct binlog_stream *s, struct err *err)
 {
     if (!take_gtid(s, s->pos.gtids, err) || !take_gtid(s, s->consumed, err))
         return false;
+    end_schema(s, true);
     s->filtered += s->txn_bytes;
     s->moved = true;
     s->stats.transactions++;
@@ -153,6 +161,7 @@ enum stream_step txn_commit(struct binlog_stream *s, const struct binlog_event *
         return end_filtered(s, err) ? STREAM_BOUNDARY : stream_fail(s, err);
     if (!take_gtid(s, s->pos.gtids, err) || !txn_write_commit(s, s->file, s->offset, b, err))
         return stream_fail(s, err);
+    end_schema(s, true);
     stream_take_position(s, true);
     s->filtered = 0;
     s->moved = false;
@@ -172,6 +181,7 @@ enum stream_step txn_roll_back(struct binlog_stream *s, struct err *err)
     if (!is_last_in_payload(s, err))
         return stream_fail(s, err);
     uncount(s);
+    end_schema(s, false);
     return !end_filtered(s, err) ? stream_fail(s, err) : begun ? STREAM_ABANDONED : STREAM_BOUNDARY;
 }
 

@@ -28,9 +28,12 @@ int main(int argc, char **argv)
     }
     char *source = opts_take_url(o.source); /* the process list must not show the password (I10) */
     o.source = source;
+    char *schema_server = opts_take_url(o.schema_server);
+    bool copied = schema_server != NULL || o.schema_server == NULL;
+    o.schema_server = schema_server;
     slog_parse_level(o.log_level, &slog_threshold);
     capture_status_init(&status);
-    ok = (source != NULL || o.from_file.n != 0 || err_nomem(&err)) && stop_init(&err) &&
+    ok = (((source != NULL || o.from_file.n != 0) && copied) || err_nomem(&err)) && stop_init(&err) &&
          (o.http == NULL || http_status_start(&http, o.http, &capture_status_ops, &status, &err));
     if (ok && http != NULL)
         slog(SLOG_INFO, "http_listening", kv_u("port", http_status_port(http)));
@@ -42,5 +45,6 @@ int main(int argc, char **argv)
     http_status_stop(&http);
     opts_free(&capture_program, &o, &args);
     free(source);
+    free(schema_server);
     return ok ? 0 : err_exit_code(&err);
 }

@@ -1,6 +1,8 @@
 /* capture_options.c - see capture_options.h. */
 #include "capture_options.h"
 
+#include <string.h>
+
 #define AT(field) offsetof(struct capture_options, field)
 static const struct opt options[] = {
     { "source", "URL", NULL, "mysql://[USER[:PASS]@]HOST[:PORT]/[?ssl-mode=MODE&ssl-ca=FILE&socket=PATH]", OPT_STR,
@@ -18,6 +20,11 @@ static const struct opt options[] = {
       NULL },
     { "password-file", "FILE", NULL, "the source's password (first line); else $ROWTIDE_SOURCE_PASSWORD", OPT_STR,
       AT(password_file), NULL },
+    { "schema-server", "URL", NULL,
+      "for a source without column names in its binlog: an empty server of its own family that capture replays DDL on",
+      OPT_STR, AT(schema_server), NULL },
+    { "schema-password-file", "FILE", NULL, "the schema server's password (first line); else $ROWTIDE_SCHEMA_PASSWORD",
+      OPT_STR, AT(schema_password_file), NULL },
     { "server-id", "N", NULL, "replication server id, unique among all replicas; derived from the slot when not given",
       OPT_UINT, AT(server_id), NULL },
     { "heartbeat", "TIME", "5s",
@@ -73,6 +80,11 @@ bool capture_options_check(const struct capture_options *o, struct err *err)
         return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/ (or --from-file BINLOG...)");
     if (o->slot == NULL)
         return err_set(err, ERR_CONFIG, "--slot is missing: the directory of the slot");
+    if (o->schema_server != NULL && strcmp(o->start, "now") != 0)
+        return err_set(err, ERR_CONFIG,
+                       "--schema-server goes with --start now only: of an earlier place the definitions are not known");
+    if (o->schema_server == NULL && o->schema_password_file != NULL)
+        return err_set(err, ERR_CONFIG, "--schema-password-file goes with --schema-server");
     if (o->heartbeat_ms < 100 || o->heartbeat_ms > 3600000)
         return err_set(err, ERR_CONFIG, "--heartbeat must lie between 100ms and 1h");
     if (o->frame_size < 4096 || o->frame_size > (64u << 20))

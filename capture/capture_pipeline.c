@@ -12,6 +12,7 @@
 #include "file.h"
 #include "log_writer.h"
 #include "preflight.h"
+#include "schema_history.h"
 #include "slog.h"
 #include "stop.h"
 
@@ -45,7 +46,8 @@ struct pipeline {
     const struct event_source *events;
     struct binlog_files *files; /* --from-file */
     struct capture_status *status;
-    struct source_url url;
+    struct source_url url, schema_url;
+    struct schema_history *history; /* NULL: TABLE_MAP has the names */
     struct pattern *tables;
     struct slot *slot;
     struct log_writer *writer;
@@ -162,6 +164,23 @@ static bool hand_on(struct pipeline *p, struct err *err)
     return close_frame(p, err);
 }
 
+/* What the transaction that just ended changed in the schema history goes to the log at once, in front of what says that the position
+ * is behind it: its COMMIT, which is the last record in the builder, or a position where nothing of it was captured. */
+static bool note_schema(struct pipeline *p, bool committed, struct err *err)
+{
+    struct bytes change = { NULL, 0 };
+    if (p->history == NULL)
+        return true;
+    if (!schema_history_change(p->history, &change, err))
+        return false;
+    if (change.n == 0)
+        return true;
+    if ((!committed && !close_frame(p, err)) || !log_writer_schema(p->writer, change, err))
+        return false;
+    schema_history_written(p->history);
+    return committed ? close_frame(p, err) : write_position(p, err);
+}
+
 /* Drops the open transaction's records, here and on disk (I2). */
 static bool cut_open_transaction(struct pipeline *p, struct err *err)
 {
@@ -204,11 +223,15 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
             return PUMP_FAIL;
         break;
     case STREAM_COMMIT:
+        if (!note_schema(p, true, err))
+            return PUMP_FAIL;
         if ((p->continues || frame_builder_size(p->frame) >= p->o->frame_size) && !close_frame(p, err))
             return PUMP_FAIL;
         p->position_at_us = clock_mono_us();
         break;
     case STREAM_BOUNDARY:
+        if (!note_schema(p, false, err))
+            return PUMP_FAIL;
         if (binlog_stream_filtered(p->stream) >= (16u << 20) && !write_position(p, err))
             return PUMP_FAIL;
         break;
@@ -304,6 +327,7 @@ static bool preflight(struct pipeline *p, struct err *err)
     struct preflight pf = { 0 };
     struct preflight_options po = { .tables = p->tables,
                                     .server_id = p->server_id,
+                                    .schema_server = p->o->schema_server != NULL,
                                     .accept_unlogged_cascades = p->o->accept_unlogged_cascades };
     struct binlog_client *c = NULL;
     if (!binlog_client_connect(&p->url, PREFLIGHT_TIMEOUT_S, &c, err))
@@ -332,6 +356,8 @@ static bool check_source(struct pipeline *p, struct source_status *now, struct e
 static bool start_stream(struct pipeline *p, const struct source_pos *from, struct err *err)
 {
     struct binlog_stream_options so = { .tables = p->tables, .max_event = p->o->max_event };
+    if (p->history != NULL)
+        so.schema = schema_history_source(p->history);
     return binlog_stream_new(&so, from, &p->stream, err);
 }
 
@@ -355,8 +381,43 @@ static bool note_publication(struct pipeline *p, bool new_slot, struct err *err)
     return ok;
 }
 
+static bool read_position(void *ctx, struct binlog_client *source, struct err *err)
+{
+    struct source_status *now = ctx;
+    source_status_clear(now);
+    return source_status_read(source, now, err);
+}
+
+/* The schema history at the log's position; of a new slot, it and the position are taken together. */
+static bool open_history(struct pipeline *p, struct seg_writer *seg, struct seg_recovered *rec,
+                         struct source_status *now, struct err *err)
+{
+    if (p->o->schema_server == NULL) {
+        if (rec->schema.n != 0)
+            slog(SLOG_WARN, "schema_history_dropped", kv_s("why", "--schema-server is not given any more"));
+        return seg_writer_schema(seg, (struct bytes){ NULL, 0 }, err);
+    }
+    if (!schema_history_open(&p->schema_url, p->tables, p->replica_uuid, p->client, &p->history, err))
+        return false;
+    if (!rec->empty && rec->schema.n == 0)
+        return err_set(
+            err, ERR_CONFIG,
+            "the slot has no schema history, and how the tables were at its position cannot be found out now: "
+            "start a new slot with --schema-server from a fresh copy of the tables");
+    if (!rec->empty)
+        return schema_history_resume(p->history, &rec->schema, err);
+    struct buf complete = { 0 };
+    bool ok = schema_history_begin(p->history, p->client, read_position, now, err) &&
+              source_pos_copy(&now->current, &rec->pos, err);
+    if (ok)
+        schema_history_encode(p->history, &complete);
+    ok = ok && buf_ok(&complete, err) && seg_writer_schema(seg, buf_view(&complete), err);
+    buf_free(&complete);
+    return ok;
+}
+
 /* The first connection of this run, or to another server: recovers the log, decides where to go on. */
-static bool open_log(struct pipeline *p, const struct source_status *now, const char *version, struct err *err)
+static bool open_log(struct pipeline *p, struct source_status *now, const char *version, struct err *err)
 {
     struct seg_writer_options wo = { .segment_size = p->o->segment_size,
                                      .merge_below = (uint32_t)(p->o->frame_size / 2),
@@ -367,9 +428,11 @@ static bool open_log(struct pipeline *p, const struct source_status *now, const 
     bool ok = false;
     if (!seg_writer_recover(p->slot, &wo, &seg, &rec, err))
         return false;
+    if (!open_history(p, seg, &rec, now, err))
+        goto out;
     if (!rec.empty && rec.cut_bytes > 0)
         slog(SLOG_INFO, "torn_tail_cut", kv_u("bytes", rec.cut_bytes), kv_u("flushed_lsn", rec.flushed_lsn));
-    if (!p->events->locate(p, now, rec.empty, &rec.pos, err) ||
+    if (!p->events->locate(p, now, rec.empty && p->history == NULL, &rec.pos, err) ||
         !seg_writer_start(seg, now->current.server, version, &rec.pos, err))
         goto out;
     snprintf(p->version, sizeof p->version, "%s", version);
@@ -385,6 +448,11 @@ out:
         seg_writer_close(&seg, &ignored);
     }
     source_pos_clear(&rec.pos);
+    schema_set_clear(&rec.schema);
+    if (!ok && p->stream == NULL) { /* else the stream has it */
+        schema_history_close(p->history);
+        p->history = NULL;
+    }
     return ok;
 }
 
@@ -396,6 +464,8 @@ static bool close_log(struct pipeline *p, const struct source_status *now, struc
     p->preflight_done = false;
     binlog_stream_free(p->stream);
     p->stream = NULL;
+    schema_history_close(p->history);
+    p->history = NULL;
     return log_writer_stop(&p->writer, err);
 }
 
@@ -626,6 +696,8 @@ bool capture_run(const struct capture_options *o, struct capture_status *status,
         goto out;
     }
     if ((!files && !source_url_parse(o->source, o->password_file, &p.url, err)) ||
+        (o->schema_server != NULL &&
+         !schema_url_parse(o->schema_server, o->schema_password_file, &p.schema_url, err)) ||
         !pattern_parse(o->tables, &p.tables, err) || !slot_open(o->slot, SLOT_CREATE, &p.slot, err))
         goto out;
     uuid_text(slot_uuid(p.slot), p.replica_uuid);
@@ -662,10 +734,12 @@ out:
     set_client(&p, NULL);
     binlog_files_close(p.files);
     binlog_stream_free(p.stream);
+    schema_history_close(p.history);
     frame_builder_free(p.frame);
     slot_close(p.slot);
     pattern_free(p.tables);
     source_url_clear(&p.url);
+    source_url_clear(&p.schema_url);
     source_pos_clear(&p.target);
     pthread_mutex_destroy(&p.lock);
     return ok;

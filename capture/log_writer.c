@@ -15,7 +15,7 @@ enum {
     HEARTBEAT_EVERY_US = 1000000
 };
 
-enum item_kind { ITEM_FRAME, ITEM_POSITION, ITEM_HEARTBEAT, ITEM_DRAIN, ITEM_CUT };
+enum item_kind { ITEM_FRAME, ITEM_POSITION, ITEM_SCHEMA, ITEM_HEARTBEAT, ITEM_DRAIN, ITEM_CUT };
 
 struct item {
     enum item_kind kind;
@@ -106,6 +106,10 @@ static bool write_item(struct log_writer *w, struct item *it, struct err *err)
         if (!seg_writer_position(w->seg, &it->pos, err))
             return false;
         w->unflushed = true;
+        break;
+    case ITEM_SCHEMA:
+        if (!seg_writer_schema(w->seg, buf_view(&it->payload), err))
+            return false;
         break;
     case ITEM_HEARTBEAT:
         w->streaming = it->streaming;
@@ -308,6 +312,18 @@ bool log_writer_position(struct log_writer *w, const struct source_pos *pos, str
 {
     struct item *it = item_new(ITEM_POSITION, pos, err);
     return it != NULL && push(w, it, err);
+}
+
+bool log_writer_schema(struct log_writer *w, struct bytes change, struct err *err)
+{
+    struct item *it = item_new(ITEM_SCHEMA, NULL, err);
+    if (it == NULL)
+        return false;
+    buf_bytes(&it->payload, change);
+    if (buf_ok(&it->payload, err))
+        return push(w, it, err);
+    item_free(it);
+    return false;
 }
 
 bool log_writer_heartbeat(struct log_writer *w, bool streaming, struct err *err)

@@ -18,6 +18,8 @@ bool log_writer_frame(struct log_writer *w, struct frame_builder *b, const struc
 /* As log_writer_frame, for the complete transactions in front of an open one (frame_builder_split); nothing when there are none. */
 bool log_writer_split(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err);
 bool log_writer_position(struct log_writer *w, const struct source_pos *pos, struct err *err); /* a position frame */
+/* A change of the schema history (schema_set.h), in front of the frame or position that it belongs to. */
+bool log_writer_schema(struct log_writer *w, struct bytes change, struct err *err);
 /* The source's sign of life for `state`. Dropped when the queue is not empty: then the stage gives it itself. False: the stage failed,
  * which an idle source would not show otherwise. */
 bool log_writer_heartbeat(struct log_writer *w, bool streaming, struct err *err);

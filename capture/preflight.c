@@ -14,8 +14,10 @@
 #include <strings.h>
 
 enum {
-    MIN_MYSQL = 80000,
+    MIN_MYSQL = 80001, /* binlog_row_metadata */
     MIN_MARIADB = 100500,
+    OLDEST_MYSQL = 50600, /* with a schema server */
+    OLDEST_MARIADB = 100200,
     SINCE_REPLICA_WORDS = 80022,
     SINCE_BINARY_LOG_STATUS = 80200,
     RETENTION_WARN_S = 86400,
@@ -89,15 +91,47 @@ static const char *mend_var(const struct preflight_run *r, const char *name, con
     return out;
 }
 
+#define SCHEMA_SERVER                                                                                                  \
+    "capture with --schema-server mysql://USER@HOST/: an empty server of the same family and version, or later, on "   \
+    "which capture follows the DDL (docs/schema-history.md)"
+
 static bool check_version(struct preflight_run *r)
 {
-    bool old = r->version < (r->mariadb ? MIN_MARIADB : MIN_MYSQL);
-    return preflight_add(r, old ? FIND_FAIL : FIND_OK, "version",
-                         old ? "Upgrade to MySQL 8.0 or MariaDB 10.5, or later." : "", "%s %s%s",
-                         r->mariadb ? "MariaDB" : "MySQL", binlog_client_version_text(r->c),
-                         old ? ": its binlog does not carry column names (binlog_row_metadata), without which columns "
-                               "would have to be guessed"
-                             : "");
+    bool too_old = r->version < (r->mariadb ? OLDEST_MARIADB : OLDEST_MYSQL);
+    if (too_old)
+        return preflight_add(r, FIND_FAIL, "version", "Upgrade to MySQL 8.0 or MariaDB 10.5, or later.",
+                             "%s %s: its binlog is of a form that capture does not read",
+                             r->mariadb ? "MariaDB" : "MySQL", binlog_client_version_text(r->c));
+    if (r->version >= (r->mariadb ? MIN_MARIADB : MIN_MYSQL))
+        return preflight_add(r, FIND_OK, "version", "", "%s %s", r->mariadb ? "MariaDB" : "MySQL",
+                             binlog_client_version_text(r->c));
+    return preflight_add(r, r->o->schema_server ? FIND_INFO : FIND_FAIL, "version",
+                         r->o->schema_server ? "" : "Upgrade to MySQL 8.0 or MariaDB 10.5, or later; or " SCHEMA_SERVER,
+                         "%s %s: its binlog does not carry column names%s", r->mariadb ? "MariaDB" : "MySQL",
+                         binlog_client_version_text(r->c),
+                         r->o->schema_server ? "; they come from the schema server"
+                                             : ", without which columns would have to be guessed");
+}
+
+/* Column names come with the events, or from a schema server. */
+static bool check_row_metadata(struct preflight_run *r)
+{
+    char set[300], mend[400];
+    const char *v = preflight_var(r, "binlog_row_metadata");
+    if (v == NULL) /* check_version has said what that means */
+        return true;
+    if (strcasecmp(v, "FULL") == 0)
+        return preflight_add(r, FIND_OK, "binlog_row_metadata", "", "binlog_row_metadata = FULL%s",
+                             r->o->schema_server ? ": a schema server is not needed" : "");
+    if (r->o->schema_server)
+        return preflight_add(r, FIND_INFO, "binlog_row_metadata", "",
+                             "binlog_row_metadata is %s: column names come from the schema server", v);
+    snprintf(mend, sizeof mend, "%s Or, where that must not be changed, %s",
+             mend_var(r, "binlog_row_metadata", "FULL", set, sizeof set), SCHEMA_SERVER);
+    return preflight_add(r, FIND_FAIL, "binlog_row_metadata", mend,
+                         "binlog_row_metadata is %s, not FULL: events carry no column names and keys, so columns would "
+                         "have to be guessed from a table definition that may be newer than the event",
+                         v);
 }
 
 static bool check_transport(struct preflight_run *r)
@@ -175,9 +209,7 @@ static bool check_row_format(struct preflight_run *r)
                      "unchanged columns are not sent: inserts and updates carry only some columns, and a key change or "
                      "a row filter may stop capture or apply"))
         return false;
-    return check_value(r, "binlog_row_metadata", "FULL", FIND_FAIL,
-                       "events carry no column names and keys, so columns would have to be guessed from a table "
-                       "definition that may be newer than the event");
+    return check_row_metadata(r);
 }
 
 static bool check_row_options(struct preflight_run *r)

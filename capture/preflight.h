@@ -21,9 +21,10 @@ struct preflight_options {
     const struct pattern *tables;
     uint32_t server_id; /* 0: not known yet */
     bool accept_unlogged_cascades;
+    bool schema_server; /* there is one: column names need not come from the binlog */
 };
 /* Runs every check, also after failures. False only when the connection fails. Checks: log_bin, binlog_format ROW, binlog_row_image FULL
- * (warn otherwise), binlog_row_metadata FULL, privileges (REPLICATION SLAVE, REPLICATION CLIENT / BINLOG MONITOR ...), server_id taken
+ * (warn otherwise), binlog_row_metadata FULL or a schema server, privileges (REPLICATION SLAVE, REPLICATION CLIENT / BINLOG MONITOR ...), server_id taken
  * by a connected replica, gtid_mode, binlog retention, binlog_row_value_options, binlog_transaction_compression, version, foreign keys with
  * cascades on captured tables that the server does not log, captured tables without primary key (info), clock offset. */
 bool preflight_run(struct binlog_client *c, const struct preflight_options *o, struct preflight *out, struct err *err);

@@ -1,7 +1,7 @@
 /* row_event.h - TABLE_MAP events to relations, row events to rows of values.
  *
  * table_defs remembers what TABLE_MAP said per table id until the statement ends; a relation is built from FULL row
- * metadata only (binlog_row_metadata=FULL): without it ERR_UNSUPPORTED with the SQL that mends it. The same
+ * metadata (binlog_row_metadata=FULL), or from the schema history: without both ERR_UNSUPPORTED with the SQL that mends it. The same
  * definition (same TABLE_MAP bytes) gives the same relation object. Not thread-safe. Values' strings point into the
  * event or into the arena. */
 #ifndef ROWTIDE_ROW_EVENT_H
@@ -26,6 +26,10 @@ struct table_def {
 };
 struct table_defs;
 struct table_defs *table_defs_new(void);
+struct schema_source;
+/* Who is asked about TABLE_MAPs without column names; NULL: nobody, they stop. Must outlive t. */
+void table_defs_ask(struct table_defs *t, const struct schema_source *from);
+void table_defs_forget_asked(struct table_defs *t); /* DDL: what was answered is void. Between statements */
 void table_defs_free(struct table_defs *t);
 /* Decides by the callback whether the table is captured before anything else is decoded. *out lives until the first
  * table_defs_map behind the statement's end; who keeps the relation for longer takes a reference. */

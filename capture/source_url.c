@@ -278,18 +278,18 @@ static bool read_password_file(const char *path, char **out, struct err *err)
     return ok;
 }
 
-static bool find_password(const char *password_file, struct source_url *u, struct err *err)
+static bool find_password(const char *password_file, const char *variable, struct source_url *u, struct err *err)
 {
     bool have_file = password_file != NULL && password_file[0] != '\0';
     if (have_file && u->password[0] != '\0')
-        return err_set(err, ERR_CONFIG, "the source's password is given twice: in --source and by --password-file");
+        return err_set(err, ERR_CONFIG, "the password is given twice: in the URL and by a password file");
     if (have_file)
         return read_password_file(password_file, &u->password, err);
-    const char *env = getenv("ROWTIDE_SOURCE_PASSWORD");
+    const char *env = getenv(variable);
     if (u->password[0] != '\0' || env == NULL)
         return true;
     if (strlen(env) > PASSWORD_MAX)
-        return err_set(err, ERR_CONFIG, "ROWTIDE_SOURCE_PASSWORD is longer than %d bytes", PASSWORD_MAX);
+        return err_set(err, ERR_CONFIG, "%s is longer than %d bytes", variable, PASSWORD_MAX);
     char *copy = strdup(env);
     if (copy == NULL)
         return err_nomem(err);
@@ -313,7 +313,8 @@ static bool defaults(struct source_url *u)
     return ok;
 }
 
-bool source_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err)
+static bool parse_url(const char *url, const char *password_file, const char *variable, struct source_url *out,
+                      struct err *err)
 {
     struct source_url u = { 0 };
     bool ok = defaults(&u) || err_nomem(err);
@@ -321,7 +322,7 @@ bool source_url_parse(const char *url, const char *password_file, struct source_
         url = "";
     if (ok && url[0] == '\0')
         ok = err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/");
-    ok = ok && parse(url, &u, err) && check_tls(&u, err) && find_password(password_file, &u, err);
+    ok = ok && parse(url, &u, err) && check_tls(&u, err) && find_password(password_file, variable, &u, err);
     if (ok && u.host[0] == '\0') {
         if (u.socket[0] == '\0') {
             ok = err_set(err, ERR_CONFIG,
@@ -338,4 +339,14 @@ bool source_url_parse(const char *url, const char *password_file, struct source_
     }
     *out = u;
     return true;
+}
+
+bool source_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err)
+{
+    return parse_url(url, password_file, "ROWTIDE_SOURCE_PASSWORD", out, err);
+}
+
+bool schema_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err)
+{
+    return parse_url(url, password_file, "ROWTIDE_SCHEMA_PASSWORD", out, err) || err_ctx(err, "--schema-server");
 }

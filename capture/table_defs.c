@@ -23,6 +23,7 @@ struct entry {
     struct bytes definition;
     bool mariadb;
     bool active;
+    bool asked; /* the definition is the schema history's: void after the next DDL */
     size_t cost;
     struct entry *next; /* in the bucket, newest first */
 };
@@ -32,7 +33,13 @@ struct table_defs {
     struct entry **active;
     size_t nactive, cap_active;
     size_t bytes;
+    const struct schema_source *from;
 };
+
+void table_defs_ask(struct table_defs *t, const struct schema_source *from)
+{
+    t->from = from;
+}
 
 struct table_defs *table_defs_new(void)
 {
@@ -124,13 +131,13 @@ static void trim_table(struct table_defs *t, const struct table_map_names *n)
     }
 }
 
-static void trim_all(struct table_defs *t)
+static void trim_all(struct table_defs *t, bool asked_only)
 {
     memset(t->hints, 0, sizeof t->hints);
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct entry **link = &t->buckets[i]; *link != NULL;) {
             struct entry *e = *link;
-            if (!e->active) {
+            if (!e->active && (e->asked || !asked_only)) {
                 *link = e->next;
                 entry_free(t, e);
             } else {
@@ -138,6 +145,11 @@ static void trim_all(struct table_defs *t)
             }
         }
     }
+}
+
+void table_defs_forget_asked(struct table_defs *t)
+{
+    trim_all(t, true);
 }
 
 static struct entry *add(struct table_defs *t, const struct table_map_names *n, bool captured, bool mariadb,
@@ -161,7 +173,7 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
     e->def.captured = captured;
     e->def.schema = (struct bytes){ owned + (n->schema.p - keep.p), n->schema.n };
     e->def.table = (struct bytes){ owned + (n->table.p - keep.p), n->table.n };
-    if (captured && !table_map_define(n, mariadb, &e->def.cols, &e->def.rel, err)) {
+    if (captured && !table_map_define(n, mariadb, t->from, &e->asked, &e->def.cols, &e->def.rel, err)) {
         free(owned);
         free(e);
         return NULL;
@@ -214,7 +226,7 @@ bool table_defs_map(struct table_defs *t, const struct binlog_event *e, const st
     struct entry *found = find(t, &n, take, fmt->mariadb);
     if (found == NULL) {
         if (t->bytes > CACHE_BYTES)
-            trim_all(t);
+            trim_all(t, false);
         found = add(t, &n, take, fmt->mariadb, err);
         if (found == NULL)
             return false;

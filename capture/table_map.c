@@ -8,6 +8,7 @@
 
 #include "charset.h"
 #include "row_decode.h"
+#include "schema_define.h"
 #include "wire.h"
 
 #include <stdio.h>
@@ -335,18 +336,42 @@ static bool define_columns(struct map *m, struct err *err)
     return true;
 }
 
-static bool define(struct map *m, const struct table_map_names *names, struct relation **rel, struct err *err)
+static bool read_definition(struct map *m, const struct table_map_names *names, const struct schema_source *from,
+                            struct err *err)
+{
+    const struct schema_table *t = NULL;
+    if (!from->table(from->ctx, names->schema, names->table, &t, err))
+        return false;
+    if (t->ncols != m->ncols)
+        return err_set(err, ERR_CORRUPT, "TABLE_MAP contradicts the schema history: %u columns, not %u", m->ncols,
+                       t->ncols);
+    for (unsigned i = 0; i < m->ncols; i++)
+        if (!schema_column_define(&t->cols[i], real_type(m, i), m->arena, &m->wire[i], &m->cols[i], err))
+            return false;
+    if (!define_columns(m, err))
+        return false;
+    for (unsigned i = 0; i < m->ncols; i++)
+        if (!schema_column_check(&t->cols[i], m->wire[i].type, &m->wire[i], &m->cols[i], err))
+            return false;
+    return true;
+}
+
+static bool define(struct map *m, const struct table_map_names *names, const struct schema_source *from,
+                   struct relation **rel, struct err *err)
 {
     struct cur c = cur_over(names->definition);
     if (!read_head(m, &c, err) || !split_fields(m, &c, err))
         return false;
-    if (!m->have[TLV_COLUMN_NAME])
-        return err_set(err, ERR_UNSUPPORTED,
-                       "no column names in the binlog: SET PERSIST binlog_row_metadata = FULL (MariaDB: SET GLOBAL "
-                       "binlog_row_metadata = 'FULL')");
     m->arena = arena_new(0); /* labels are no larger than the event times 3 */
     if (m->arena == NULL)
         return err_nomem(err);
+    if (!m->have[TLV_COLUMN_NAME] && from != NULL)
+        return read_definition(m, names, from, err) &&
+               relation_new(names->schema, names->table, m->cols, m->ncols, rel, err);
+    if (!m->have[TLV_COLUMN_NAME])
+        return err_set(err, ERR_UNSUPPORTED,
+                       "no column names in the binlog: SET PERSIST binlog_row_metadata = FULL (MariaDB: SET GLOBAL "
+                       "binlog_row_metadata = 'FULL'), or capture with --schema-server (docs/schema-history.md)");
     return read_names(m, err) && read_signs(m, err) && read_visibility(m, err) &&
            read_charsets(m, false, TLV_DEFAULT_CHARSET, TLV_COLUMN_CHARSET, err) &&
            read_charsets(m, true, TLV_LABEL_DEFAULT_CHARSET, TLV_LABEL_COLUMN_CHARSET, err) &&
@@ -356,12 +381,13 @@ static bool define(struct map *m, const struct table_map_names *names, struct re
            relation_new(names->schema, names->table, m->cols, m->ncols, rel, err);
 }
 
-bool table_map_define(const struct table_map_names *names, bool mariadb, struct wire_column **cols,
-                      struct relation **rel, struct err *err)
+bool table_map_define(const struct table_map_names *names, bool mariadb, const struct schema_source *from, bool *asked,
+                      struct wire_column **cols, struct relation **rel, struct err *err)
 {
     struct map m = { .mariadb = mariadb };
     struct relation *r = NULL;
-    bool ok = define(&m, names, &r, err);
+    bool ok = define(&m, names, from, &r, err);
+    *asked = !m.have[TLV_COLUMN_NAME];
     arena_free(m.arena);
     free(m.cols);
     if (!ok) {

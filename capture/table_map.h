@@ -3,6 +3,7 @@
 #define ROWTIDE_TABLE_MAP_H
 
 #include "row_event.h"
+#include "schema_source.h"
 
 struct table_map_names { /* the head of a TABLE_MAP: all that is read for a table that nobody captures */
     uint64_t table_id;
@@ -11,10 +12,10 @@ struct table_map_names { /* the head of a TABLE_MAP: all that is read for a tabl
 };
 bool table_map_names(const struct binlog_event *e, const struct binlog_format *fmt, struct table_map_names *out,
                      struct err *err);
-/* Columns and relation; *cols is malloc'ed, *rel has one reference. ERR_UNSUPPORTED without column names and for what
- * cannot be decoded. */
-bool table_map_define(const struct table_map_names *names, bool mariadb, struct wire_column **cols,
-                      struct relation **rel, struct err *err);
+/* Columns and relation; *cols is malloc'ed, *rel has one reference. from: asked where there are no column names; NULL:
+ * that is ERR_UNSUPPORTED, as is what cannot be decoded. *asked: the definition holds until the next DDL only. */
+bool table_map_define(const struct table_map_names *names, bool mariadb, const struct schema_source *from, bool *asked,
+                      struct wire_column **cols, struct relation **rel, struct err *err);
 
 /* What a TABLE_MAP leaves out unless binlog_row_metadata is FULL. */
 struct table_map_missing {

@@ -3,12 +3,13 @@
 
 #include "json_text.h"
 #include "preflight.h"
+#include "schema_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct doctor_options {
-    const char *source, *password_file, *tables;
+    const char *source, *password_file, *tables, *schema_server, *schema_password_file;
     uint64_t server_id, timeout_ms;
     bool accept_unlogged_cascades, json;
 };
@@ -19,6 +20,11 @@ static const struct opt options[] = {
       offsetof(struct doctor_options, password_file), NULL },
     { "tables", "LIST", NULL, "what would be captured: 'shop.*,crm.customers,!shop.tmp_*'", OPT_STR,
       offsetof(struct doctor_options, tables), NULL },
+    { "schema-server", "URL", NULL,
+      "also check the server that is to follow the DDL, where the binlog has no column names", OPT_STR,
+      offsetof(struct doctor_options, schema_server), NULL },
+    { "schema-password-file", "FILE", NULL, "first line: its password; or $ROWTIDE_SCHEMA_PASSWORD", OPT_STR,
+      offsetof(struct doctor_options, schema_password_file), NULL },
     { "server-id", "N", "0", "also check that nobody has this server_id", OPT_UINT,
       offsetof(struct doctor_options, server_id), NULL },
     { "accept-unlogged-cascades", NULL, NULL, "cascades that the source does not log are a warning, not a failure",
@@ -133,8 +139,29 @@ static bool refused(struct report *r, const struct err *e, struct err *err)
     return true;
 }
 
-static bool examine(const struct doctor_options *o, const struct source_url *url, const struct pattern *tables,
-                    struct report *r, char *server, size_t server_cap, struct err *err)
+/* The schema server's fitness, a finding more. */
+static bool examine_schema(const struct source_url *schema, struct binlog_client *source, struct preflight *found,
+                           struct err *err)
+{
+    struct err why;
+    struct finding *v = realloc(found->v, (found->n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_nomem(err);
+    found->v = v;
+    v += found->n++;
+    *v = (struct finding){ .level = FIND_OK,
+                           .check = "schema_server",
+                           .text = "the schema server answers, and would do" };
+    if (!schema_server_check(schema, source, &why)) {
+        v->level = FIND_FAIL;
+        found->failures++;
+        snprintf(v->text, sizeof v->text, "%.390s", why.msg);
+    }
+    return true;
+}
+
+static bool examine(const struct doctor_options *o, const struct source_url *url, const struct source_url *schema,
+                    const struct pattern *tables, struct report *r, char *server, size_t server_cap, struct err *err)
 {
     struct binlog_client *c;
     if (!binlog_client_connect(url, (unsigned)((o->timeout_ms + 999) / 1000), &c, err)) {
@@ -146,8 +173,10 @@ static bool examine(const struct doctor_options *o, const struct source_url *url
     snprintf(server, server_cap, "%s", binlog_client_version_text(c));
     const struct preflight_options p = { .tables = tables,
                                          .server_id = (uint32_t)o->server_id,
+                                         .schema_server = schema->host != NULL,
                                          .accept_unlogged_cascades = o->accept_unlogged_cascades };
-    bool ok = preflight_run(c, &p, &r->found, err);
+    bool ok = preflight_run(c, &p, &r->found, err) &&
+              (schema->host == NULL || examine_schema(schema, c, &r->found, err));
     if (ok) {
         struct err why;
         r->have_status = source_status_read(c, &r->status, &why); /* what prevents it is among the findings */
@@ -166,18 +195,21 @@ int cmd_doctor(int argc, char **argv)
         opts_free(&program, &o, &args);
         return code;
     }
-    struct source_url url = { 0 };
+    struct source_url url = { 0 }, schema = { 0 };
     struct pattern *tables = NULL;
     char server[160] = "";
     struct report r = { .library = binlog_client_library(), .server = server };
     char *source = opts_take_url(o.source); /* the process list must not show the password (I10) */
-    bool ok = source_url_parse(source, o.password_file, &url, &err) && pattern_parse(o.tables, &tables, &err);
+    char *schema_server = opts_take_url(o.schema_server);
+    bool ok = source_url_parse(source, o.password_file, &url, &err) &&
+              (o.schema_server == NULL || schema_url_parse(schema_server, o.schema_password_file, &schema, &err)) &&
+              pattern_parse(o.tables, &tables, &err);
     if (ok && (o.server_id > UINT32_MAX || o.timeout_ms == 0))
         ok = err_set(&err, ERR_CONFIG, "--server-id is a number below 2^32, and --timeout is above 0");
     if (!ok) {
         fprintf(stderr, "%s: %s\n", program.name, err.msg);
         code = EXIT_USAGE;
-    } else if (!examine(&o, &url, tables, &r, server, sizeof server, &err)) {
+    } else if (!examine(&o, &url, &schema, tables, &r, server, sizeof server, &err)) {
         code = tool_fail(&program, &err);
         code = err.code == ERR_NET ? EXIT_UNREACHABLE : code;
     } else {
@@ -195,7 +227,9 @@ int cmd_doctor(int argc, char **argv)
     buf_free(&r.out);
     pattern_free(tables);
     source_url_clear(&url);
+    source_url_clear(&schema);
     free(source);
+    free(schema_server);
     opts_free(&program, &o, &args);
     return code;
 }

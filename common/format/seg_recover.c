@@ -164,6 +164,18 @@ static enum step scan_data(struct recovery *r, struct segment *g, const struct s
     return STEP_ON;
 }
 
+/* Tried on a copy's place: what is not valid is damage here, but nobody's fault at the mark. */
+static bool scan_schema(struct recovery *r, const struct segment_frame *f, const struct buf *payload, struct err *err)
+{
+    struct schema_set tried = { 0 };
+    bool ok = schema_set_apply(&tried, buf_view(payload), err) ||
+              err_ctx(err, "offset %llu", (unsigned long long)f->offset);
+    schema_set_clear(&tried);
+    if (ok)
+        seg_writer_note_schema(r->w, buf_view(payload));
+    return ok;
+}
+
 static enum step scan_one(struct recovery *r, struct segment *g, struct buf *payload, struct err *err)
 {
     struct seg_writer *w = r->w;
@@ -186,6 +198,8 @@ static enum step scan_one(struct recovery *r, struct segment *g, struct buf *pay
             if (!seg_writer_note_relation(w, segment_relations(g)->rel[i], segment_next_offset(&f), err))
                 return STEP_FAIL;
     }
+    if (f.type == ZB_SCHEMA && !scan_schema(r, &f, payload, err))
+        return bad(err);
     if (f.type == ZB_POSITION) {
         if (w->now.inside) {
             err_set(err, ERR_CORRUPT, "a position inside a transaction");
@@ -196,7 +210,8 @@ static enum step scan_one(struct recovery *r, struct segment *g, struct buf *pay
     }
     if (!seg_writer_note(w, &f, (struct bytes){ 0 }, err))
         return STEP_FAIL;
-    if (f.type == ZB_POSITION && !seg_writer_mark_commit(w, err))
+    bool first = f.type == ZB_SCHEMA && f.offset == segment_first_offset(g); /* written with the header */
+    if ((f.type == ZB_POSITION || first) && !seg_writer_mark_commit(w, err))
         return STEP_FAIL;
     return STEP_ON;
 }
@@ -273,6 +288,24 @@ static bool recover_open(struct recovery *r, struct segment *g, uint64_t *cut, s
     return true;
 }
 
+/* The history at a sealed segment's end: only its SCHEMA frames are read. */
+static bool sealed_schema(struct recovery *r, struct segment *g, struct err *err)
+{
+    struct buf payload = { 0 };
+    bool end = false, ok = true;
+    for (uint64_t at = segment_first_offset(g); ok && !end;) {
+        struct segment_frame f;
+        ok = segment_frame_at(g, at, &f, &end, err);
+        if (ok && !end && f.type == ZB_SCHEMA) {
+            buf_reset(&payload);
+            ok = segment_read(g, &f, &payload, err) && schema_set_apply(&r->w->schema, buf_view(&payload), err);
+        }
+        at = ok && !end ? segment_next_offset(&f) : at;
+    }
+    buf_free(&payload);
+    return ok;
+}
+
 /* The last segment is sealed: the crash came before its successor was there. seg_writer_start creates it. */
 static bool recover_sealed(struct recovery *r, struct segment *g, struct err *err)
 {
@@ -282,7 +315,7 @@ static bool recover_sealed(struct recovery *r, struct segment *g, struct err *er
     if (r->w->commit.last_commit_lsn < r->guard.lsn)
         return refuse(r, segment_file(g), 0,
                       "the sealed segment ends, and no other one follows (an older copy of the slot?)", err);
-    return source_pos_copy(&f->end, &r->w->pos, err);
+    return sealed_schema(r, g, err) && source_pos_copy(&f->end, &r->w->pos, err);
 }
 
 static bool recover_last(struct recovery *r, uint64_t *cut, struct err *err)
@@ -360,12 +393,14 @@ bool seg_writer_recover(struct slot *slot, const struct seg_writer_options *o, s
     } else if (ok) {
         ok = recover_last(&r, &got.cut_bytes, err);
     }
-    ok = ok && (got.empty || source_pos_copy(&r.w->pos, &got.pos, err));
+    ok = ok &&
+         (got.empty || (source_pos_copy(&r.w->pos, &got.pos, err) && schema_set_copy(&r.w->schema, &got.schema, err)));
     seg_track_clear(&r.track);
     free(r.seg);
     if (!ok) {
         struct err ignored;
         seg_writer_close(&r.w, &ignored);
+        source_pos_clear(&got.pos);
         return false;
     }
     got.next_lsn = r.w->now.next_lsn;

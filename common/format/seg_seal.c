@@ -89,7 +89,7 @@ static bool copy_frame(struct seal *s, const struct segment_frame *f, struct err
     struct segment_frame at = *f;
     at.offset = offset(s);
     buf_bytes(&s->out, buf_view(&s->stored));
-    if (f->type != ZB_RELATIONS && !add_index(s, &at, err))
+    if ((f->type == ZB_DATA || f->type == ZB_POSITION) && !add_index(s, &at, err))
         return false;
     return s->out.n < WRITE_AT || flush_out(s, err);
 }
@@ -142,7 +142,8 @@ static bool put_frames(struct seal *s, struct err *err)
                 return false;
             continue;
         }
-        if (f->type == ZB_RELATIONS) { /* may pass merged data: it only defines earlier what is used later */
+        if (f->type == ZB_RELATIONS || f->type == ZB_SCHEMA) { /* may pass merged data: it only defines earlier what is
+                                                                  used later, or counts from the segment's end on */
             if (!copy_frame(s, f, err))
                 return false;
             continue;

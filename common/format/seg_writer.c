@@ -79,8 +79,27 @@ bool seg_writer_note_relation(struct seg_writer *w, const struct relation *r, ui
     return relation_table_add(&w->rels, r, err);
 }
 
+void seg_writer_note_schema(struct seg_writer *w, struct bytes payload)
+{
+    buf_blob(&w->schema_behind, payload);
+}
+
+static bool apply_schema(struct seg_writer *w, struct err *err)
+{
+    struct cur c = cur_over(buf_view(&w->schema_behind));
+    if (!buf_ok(&w->schema_behind, err))
+        return false;
+    while (cur_left(&c) != 0)
+        if (!schema_set_apply(&w->schema, cur_blob(&c), err))
+            return false;
+    buf_reset(&w->schema_behind);
+    return true;
+}
+
 bool seg_writer_mark_commit(struct seg_writer *w, struct err *err)
 {
+    if (!apply_schema(w, err))
+        return false;
     for (size_t i = 0; i < w->pending.n; i++)
         if (!add_counts(&w->counts, &w->pending.v[i], err))
             return false;
@@ -103,6 +122,7 @@ bool seg_writer_back_to_commit(struct seg_writer *w, struct err *err)
     relation_table_clear(&w->rels);
     w->rels = kept;
     w->pending.n = 0;
+    buf_reset(&w->schema_behind);
     w->now = w->commit;
     return true;
 }
@@ -137,6 +157,24 @@ static bool usable(const struct seg_writer *w, struct err *err)
     return true;
 }
 
+/* The complete schema history, the first frame of a new segment: written with its header, or a crash between them would
+ * lose it. */
+static bool put_history(struct seg_writer *w, struct buf *file, struct err *err)
+{
+    struct buf payload = { 0 };
+    w->schema_dropped = false;
+    w->now.nframes = 0;
+    if (w->schema.n == 0)
+        return true;
+    struct segment_frame f = { .offset = file->n, .type = ZB_SCHEMA, .info = { .first_lsn = w->now.next_lsn } };
+    schema_set_encode(&w->schema, &payload);
+    bool ok = buf_ok(&payload, err) && zblock_write(w->z, ZB_SCHEMA, &f.info, buf_view(&payload), file, err);
+    f.stored_size = (uint32_t)(file->n - f.offset - ZB_HEADER_SIZE);
+    f.raw_size = (uint32_t)payload.n;
+    buf_free(&payload);
+    return ok && seg_writer_note(w, &f, (struct bytes){ 0 }, err);
+}
+
 /* A new open segment that begins at the present LSN. An empty one of that name is replaced. */
 static bool create_segment(struct seg_writer *w, const struct source_pos *start, struct err *err)
 {
@@ -152,7 +190,7 @@ static bool create_segment(struct seg_writer *w, const struct source_pos *start,
     snprintf(h->source_version, sizeof h->source_version, "%s", w->source_version);
     segment_name(h->first_lsn, w->name);
     struct buf b = { 0 };
-    bool ok = source_pos_copy(start, &h->start, err) && segment_header_encode(h, &b, err) &&
+    bool ok = source_pos_copy(start, &h->start, err) && segment_header_encode(h, &b, err) && put_history(w, &b, err) &&
               file_replace(slot_dirfd(w->slot), w->name, buf_view(&b), 0640, err);
     if (ok) {
         w->fd = openat(slot_dirfd(w->slot), w->name, O_RDWR | O_CLOEXEC);
@@ -160,7 +198,6 @@ static bool create_segment(struct seg_writer *w, const struct source_pos *start,
             ok = err_sys(err, "open %s", w->name);
     }
     w->now.end = b.n;
-    w->now.nframes = 0;
     buf_free(&b);
     w->commit = w->now;
     if (ok)
@@ -215,7 +252,8 @@ bool seg_writer_start(struct seg_writer *w, const char *source, const char *sour
         return err_set(err, ERR_CONFIG, "source identity \"%s\" is too long", source);
     snprintf(w->source, sizeof w->source, "%s", source);
     snprintf(w->source_version, sizeof w->source_version, "%.*s", (int)sizeof w->source_version - 1, source_version);
-    bool other = strcmp(w->header.source, w->source) != 0 || strcmp(w->header.source_version, w->source_version) != 0;
+    bool other = strcmp(w->header.source, w->source) != 0 || strcmp(w->header.source_version, w->source_version) != 0 ||
+                 w->schema_dropped;
     if (w->fd < 0 && w->now.next_lsn == 1) { /* a new slot */
         if (start == NULL)
             return err_set(err, ERR_CONFIG, "slot %s: new, and nobody said where it starts", slot_path(w->slot));
@@ -226,6 +264,13 @@ bool seg_writer_start(struct seg_writer *w, const char *source, const char *sour
     }
     w->started = true;
     return write_state(w, err);
+}
+
+static bool start_schema(struct seg_writer *w, struct bytes payload, struct err *err)
+{
+    w->schema_dropped = w->schema.n != 0 && payload.n == 0;
+    schema_set_clear(&w->schema);
+    return payload.n == 0 || schema_set_apply(&w->schema, payload, err);
 }
 
 /* --- appending --- */
@@ -293,6 +338,17 @@ bool seg_writer_append(struct seg_writer *w, const struct frame_info *info, stru
     return w->now.inside || seg_writer_mark_commit(w, err) || broken(w);
 }
 
+bool seg_writer_schema(struct seg_writer *w, struct bytes payload, struct err *err)
+{
+    if (!w->started && !w->broken)
+        return start_schema(w, payload, err);
+    if (!usable(w, err) || !put_frame(w, ZB_SCHEMA, &(struct frame_info){ .first_lsn = w->now.next_lsn }, payload, err))
+        return false;
+    seg_writer_note_schema(w, payload);
+    fault_point("capture.schema_after_write");
+    return buf_ok(&w->schema_behind, err) || broken(w);
+}
+
 bool seg_writer_position(struct seg_writer *w, const struct source_pos *pos, struct err *err)
 {
     if (!usable(w, err))
@@ -310,7 +366,7 @@ bool seg_writer_position(struct seg_writer *w, const struct source_pos *pos, str
 
 bool seg_writer_full(const struct seg_writer *w)
 {
-    return w->now.end >= w->o.segment_size && !w->now.inside;
+    return w->now.end >= w->o.segment_size && !w->now.inside && w->schema_behind.n == 0;
 }
 
 bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct err *err)
@@ -381,6 +437,8 @@ bool seg_writer_close(struct seg_writer **w, struct err *err)
     source_pos_clear(&x->pos);
     zcodec_free(x->z);
     buf_free(&x->out);
+    schema_set_clear(&x->schema);
+    buf_free(&x->schema_behind);
     free(x->frames);
     free(x->rel_end);
     free(x);

@@ -36,8 +36,11 @@ struct seg_writer {
     struct seg_counts counts;  /* per relation, up to the commit mark */
     struct seg_counts pending; /* behind it */
     char source[64], source_version[64];
-    struct source_pos pos;   /* the full position at the commit mark, as the caller last said it */
-    struct slot_state state; /* as last written; its pos is not used */
+    struct source_pos pos;    /* the full position at the commit mark, as the caller last said it */
+    struct schema_set schema; /* the schema history at the commit mark; empty: none is kept */
+    struct buf schema_behind; /* payloads of SCHEMA frames behind it, each with its length in front */
+    bool schema_dropped;      /* the open segment has a history, and none is kept any more */
+    struct slot_state state;  /* as last written; its pos is not used */
     uint64_t written;
     bool started, broken;
 };
@@ -46,6 +49,8 @@ struct seg_writer {
 bool seg_writer_note(struct seg_writer *w, const struct segment_frame *f, struct bytes payload, struct err *err);
 /* Adds r, defined by the frame that ends at offset end. */
 bool seg_writer_note_relation(struct seg_writer *w, const struct relation *r, uint64_t end, struct err *err);
+/* Remembers the payload of a SCHEMA frame until the next mark. */
+void seg_writer_note_schema(struct seg_writer *w, struct bytes payload);
 /* Makes the commit mark the present place. */
 bool seg_writer_mark_commit(struct seg_writer *w, struct err *err);
 /* After the file was cut at the commit mark: forgets what lay behind it. */

@@ -281,9 +281,12 @@ static void take_clause(struct parser *p, struct ddl *d, bool ignore)
     }
 }
 
+static const char catalog_words[] = "DATABASE SCHEMA SEQUENCE";
+
 static void alter(struct parser *p, struct ddl *d)
 {
     struct ddl_table t;
+    d->catalog = tok_in(p->t, catalog_words);
     if (!take(p, "ONLINE"))
         take(p, "OFFLINE");
     bool ignore = take(p, "IGNORE");
@@ -333,6 +336,7 @@ static void create(struct parser *p, struct ddl *d)
     struct ddl_table t;
     if (take(p, "OR"))
         take(p, "REPLACE");
+    d->catalog = tok_in(p->t, catalog_words);
     if (take(p, "TABLE")) {
         take_if_not_exists(p);
         if (!take_table(p, &t))
@@ -358,6 +362,7 @@ static void create(struct parser *p, struct ddl *d)
 static void drop(struct parser *p, struct ddl *d)
 {
     struct ddl_table t;
+    d->catalog = at(p, "SEQUENCE");
     if (take(p, "TABLE") || take(p, "TABLES")) {
         d->if_exists = take_if_exists(p);
         d->kind = DDL_DROP_TABLE;

@@ -5,6 +5,7 @@
 #ifndef ROWTIDE_SEG_WRITER_H
 #define ROWTIDE_SEG_WRITER_H
 
+#include "schema_set.h"
 #include "segment.h"
 #include "slot.h"
 
@@ -21,6 +22,7 @@ struct seg_recovered {
     bool empty;                     /* a new slot: pos is not set, seg_writer_start must be given one */
     uint64_t cut_bytes;             /* of the torn tail that was removed */
     uint64_t changes, transactions; /* cumulative */
+    struct schema_set schema;       /* the schema history there; owned by the caller. Empty: none is kept */
 };
 /* slot: open for writing (holds the lock). Removes temporary files, finds the end of the log, cuts what is behind the last
  * whole commit (fsync), refuses (ERR_CORRUPT) when a frame at or before the state's flushed LSN, or a subscription's confirmed
@@ -31,6 +33,10 @@ bool seg_writer_recover(struct slot *slot, const struct seg_writer_options *o, s
  * source or version than the open segment's begins a new segment. Writes `state`. */
 bool seg_writer_start(struct seg_writer *w, const char *source, const char *source_version,
                       const struct source_pos *start, struct err *err);
+/* A payload of a SCHEMA frame (schema_set.h). Before seg_writer_start: what the history is at the start, a complete one
+ * (or, empty, that none is kept from here on). Later: a change, to stand in front of the frame with the COMMIT or the
+ * position that it belongs to; a cut takes it back. Each new segment begins with the complete history. */
+bool seg_writer_schema(struct seg_writer *w, struct bytes payload, struct err *err);
 /* Appends one data frame; payload as frame_builder_finish made it. rels: what it uses; those that the open segment does not
  * have yet are written before it as a RELATIONS frame. Not durable before seg_writer_flush. */
 bool seg_writer_append(struct seg_writer *w, const struct frame_info *info, struct bytes payload,

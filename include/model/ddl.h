@@ -60,6 +60,7 @@ struct ddl {
     struct ddl_clause *clauses;
     bool if_exists;
     bool as_select; /* CREATE TABLE ... SELECT */
+    bool catalog;   /* DDL_OTHER that tables' definitions depend on: CREATE and ALTER DATABASE, a sequence's DDL */
 };
 struct ddl_context {
     struct bytes default_schema;

@@ -2,16 +2,18 @@
 
 Durability is low on purpose (a killed process loses nothing, only a power cut would); everything that capture depends on
 is as the README asks for: ROW, FULL images, FULL metadata, GTIDs."""
+import atexit
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
 import pymysql
 
-from .util import SID, as_server, free_port, give, server_user, tail, wait_until
+from .util import REPO, SID, as_server, free_port, give, server_user, tail, wait_until
 
 CDC_USER, CDC_PASSWORD = "cdc", "Sekrit-1/@"
 COMMON = {
@@ -174,6 +176,50 @@ class MySQL(Source):
         return self.sql("SELECT @@GLOBAL.gtid_executed")[0][0].replace("\n", "")
 
 
+class MySQL56(Source):
+    """The oldest source: no column names in its binlog. Without TLS, and mysql_native_password only."""
+    flavour = "mysql"
+    kind = "mysql56"
+    is_mysql = True
+    script = REPO / "tests/tools/mysql56.sh"
+    extra = {"binlog-row-metadata": None, "ssl-ca": None, "ssl-cert": None, "ssl-key": None, "gtid-mode": "ON",
+             "enforce-gtid-consistency": "ON", "log-slave-updates": "ON", "performance-schema": "OFF",
+             "innodb-log-file-size": "16M", "innodb-doublewrite": "OFF", "explicit-defaults-for-timestamp": "OFF"}
+
+    @classmethod
+    def dir(cls):
+        return Path(subprocess.run([str(cls.script), "path"], check=True, capture_output=True, text=True).stdout.strip())
+
+    def command(self):
+        return [str(self.copy / "mysqld"), "--no-defaults", f"--basedir={self.copy}"]
+
+    @property
+    def copy(self):
+        """Where the server's user can read it, which a home directory need not allow."""
+        to = Path(tempfile.gettempdir()) / f"rt-mysql56-{os.getpid()}"
+        if not to.exists():
+            shutil.copytree(self.dir(), to, ignore=shutil.ignore_patterns("empty", "data", "binlog"))
+            atexit.register(shutil.rmtree, to, True)
+        return to
+
+    @classmethod
+    def make_template(cls, path, certs):
+        subprocess.run([str(cls.script), "ensure"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        shutil.copytree(cls.dir() / "empty", path)
+        for f in (path, *Path(path).rglob("*")):
+            give(f)
+        make_users(cls, path, certs,
+                   "DELETE FROM mysql.user WHERE user = ''", "FLUSH PRIVILEGES",
+                   f"CREATE USER {CDC_USER}@'%' IDENTIFIED BY '{CDC_PASSWORD}'",
+                   f"GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO {CDC_USER}@'%'")
+
+    def reset_binlog(self):
+        self.sql("RESET MASTER")
+
+    def gtids(self):
+        return self.sql("SELECT @@GLOBAL.gtid_executed")[0][0].replace("\n", "")
+
+
 def sid_user_env():
     who = server_user()
     return {**os.environ, **({"SID_USER": f"{who[0]}:{who[1]}"} if who else {})}
@@ -197,4 +243,4 @@ def make_users(cls, path, certs, *statements):
         auto.unlink()
 
 
-KINDS = {c.kind: c for c in (MariaDB, MySQL)}
+KINDS = {c.kind: c for c in (MariaDB, MySQL, MySQL56)}
