@@ -223,10 +223,21 @@ def session_settings(w, oracle):
     return "k_session"
 
 
+def defaults(w, oracle):
+    w.run("CREATE TABLE k_defaults (id INT PRIMARY KEY, a INT DEFAULT 5, b VARCHAR(9) CHARACTER SET latin1 DEFAULT 'é', t TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6), d DATE NULL)")
+    oracle.add("k_defaults")
+    for i, image in enumerate(("FULL", "NOBLOB", "MINIMAL")):
+        w.run(f"SET SESSION binlog_row_image = {image}", f"INSERT INTO k_defaults (id) VALUES ({i})", f"UPDATE k_defaults SET d = '2020-01-01' WHERE id = {i}")
+        oracle.checkpoint("k_defaults")
+    w.run("SET SESSION binlog_row_image = FULL")
+    return "k_defaults"
+
+
 TABLES = [
     ("no primary key", set(), "rows are told apart by their whole image, which must be FULL", without_a_key),
     ("primary key changed by UPDATE", set(), "", changed_keys),
     ("generated invisible primary key", {"gipk"}, "`my_row_id` is a column like any other", generated_key),
+    ("columns left to their DEFAULT", set(), "an INSERT with a MINIMAL image does not have them; with FULL and NOBLOB it does", defaults),
     ("SYSTEM VERSIONED tables", {"versioned"}, "", versioned),
     ("2,000 columns (MyISAM)", set(), "", two_thousand_columns),
     ("TRUNCATE", set(), "", truncated),

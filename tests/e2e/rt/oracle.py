@@ -34,7 +34,7 @@ UNKNOWN = "(not sent)"          # of an insert under a MINIMAL image: the server
 class Column:
     def __init__(self, name, data_type, column_type, extra, nullable=True):
         self.name, self.type, self.full, self.extra, self.nullable = name, data_type, column_type, extra, nullable
-        self.quoted = "`" + name.replace("`", "``") + "`"
+        self.quoted = quoted(name)
 
     def select(self, is_mysql):
         """An expression that yields the column's value exactly, as text."""
@@ -98,6 +98,10 @@ class Column:
         return text
 
 
+def quoted(name):
+    return "`" + name.replace("`", "``") + "`"
+
+
 def hex_of(b):
     return b.hex().upper()
 
@@ -146,7 +150,7 @@ class Table:
         self.names = [c.name for c in self.columns]
 
     def read(self, cursor):
-        cursor.execute(f"SELECT {', '.join(c.select(self.is_mysql) for c in self.columns)} FROM `{self.db}`.`{self.name}` {self.rows}")
+        cursor.execute(f"SELECT {', '.join(c.select(self.is_mysql) for c in self.columns)} FROM {quoted(self.name)} {self.rows}")
         return bag(self, ({c.name: c.of_server(v) for c, v in zip(self.columns, r)} for r in cursor.fetchall()))
 
     def key_of(self, row):
