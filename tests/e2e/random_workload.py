@@ -25,7 +25,7 @@ from rt.type_cases import CASES, FEATURES           # noqa: E402
 
 LETTERS = [range(0x20, 0x7f), range(0x20, 0x7f), range(0xa0, 0x180), range(0x390, 0x450), range(0x5d0, 0x5ea), range(0xe01, 0xe3a), range(0x3041, 0x30ff),
            range(0x4e00, 0x9f00), range(0xac00, 0xd7a0), range(0x1f300, 0x1f600), range(0, 0x20)]
-IMAGES = ["FULL", "FULL", "FULL", "MINIMAL", "NOBLOB"]
+IMAGES = ["FULL", "FULL", "FULL", "FULL_NODUP", "MINIMAL", "NOBLOB"]
 
 
 def text_literal(r, most):
@@ -57,6 +57,19 @@ def document(r, depth=0):
     if kind < 10:
         return [document(r, depth + 1) for _ in range(int(r.expovariate(0.3)))]
     return {"".join(chr(r.choice(r.choice(LETTERS[:4]))) for _ in range(r.randrange(12))): document(r, depth + 1) for _ in range(int(r.expovariate(0.3)))}
+
+
+def json_change(r, column):
+    """In place, as far as the server can: what PARTIAL_JSON logs as differences."""
+    def path():
+        return quote("$" + "".join(r.choice([f"[{r.randrange(4)}]", "[last]", '."a"', '.""', f'."{chr(r.choice(LETTERS[0][3:50]))}"']) for _ in range(r.randrange(1, 4))).replace('"""', '"\\""'))
+    out = f"`{column}`"
+    for _ in range(r.choice((1, 1, 2))):
+        if r.random() < 0.3:
+            out = f"JSON_REMOVE({out}, {path()})"
+        else:
+            out = f"{r.choice(('JSON_SET', 'JSON_REPLACE'))}({out}, {path()}, {quote(json.dumps(document(r, 3)))}, {path()}, CAST({quote(json.dumps(document(r, 3)))} AS JSON))"
+    return out
 
 
 def real(r, form):
@@ -274,7 +287,8 @@ class Round:
             self.run(f"{how} INTO {quoted(t.name)} ({columns}) VALUES {', '.join(rows)}{then}" if columns else f"INSERT INTO {quoted(t.name)} () VALUES ()")
         elif what < 0.9:
             names = r.sample(mine, r.randrange(1, len(mine) + 1)) if mine else []
-            sets = {n: self.columns.value(r, t.columns[n]) for n in names}
+            sets = {n: self.columns.value(r, t.columns[n]) if "partial" not in FEATURES[self.lab.kind] or not t.columns[n][0].startswith("JSON") or r.random() < 0.4
+                    else json_change(r, n) for n in names}
             if t.key and r.random() < 0.15:
                 sets.update(self.key_values(t))
             if sets:
@@ -284,8 +298,11 @@ class Round:
 
     def settings(self):
         r = self.r
-        image = r.choice(IMAGES)
+        features = FEATURES[self.lab.kind]
+        image = r.choice([i for i in IMAGES if i != "FULL_NODUP" or "nodup" in features])
         self.run(f"SET SESSION binlog_row_image = {image}")
+        if "partial" in features:
+            self.run(f"SET SESSION binlog_row_value_options = {r.choice(('PARTIAL_JSON', 'DEFAULT')) if image == 'FULL' else 'DEFAULT'}")
         self.run(f"SET SESSION time_zone = '{r.choice(('+00:00', '-11:30', '+14:00' if self.is_mysql else '+13:00'))}'")
         self.run(f"SET SESSION sql_mode = '{r.choice(('', '', '', 'PAD_CHAR_TO_FULL_LENGTH', 'STRICT_ALL_TABLES', 'ALLOW_INVALID_DATES'))}'")
         if self.is_mysql:

@@ -11,6 +11,7 @@ import re
 import pytest
 
 from rt.oracle import Oracle
+from rt.sources import CDC_USER
 from rt.type_cases import CASES, FEATURES, TITLES
 from rt.util import REPO
 
@@ -23,6 +24,7 @@ class Writer:
 
     def __init__(self, lab):
         self.lab = lab
+        begin(lab)
         self.connection = lab.source.connect(lab.db)
         self.cursor = self.connection.cursor()
         self.run(*SESSION)
@@ -41,9 +43,32 @@ def lines(lab):
     return lab.tool.run("segment", "dump", lab.slot, "--format", "json").stdout.split("\n")[:-1]
 
 
+def begin(lab):
+    """Where the binlog has no names of columns, the slot's schema history must begin in front of the tables."""
+    lab.options = ("--once",)
+    if "history" in FEATURES[lab.kind]:
+        lab.options += ("--schema-server", schema_server(lab).url())
+        assert lab.source
+        lab.start_at = "now"
+        lab.capture(*lab.options).run()
+
+
+def schema_server(lab):
+    """Where definitions are followed: one server for all tests, emptied for each, as it serves one slot."""
+    name = f"schema-{lab.kind}"
+    if name not in lab.world.servers:
+        lab.world.servers[name] = lab.world.new_source(lab.kind)
+        lab.world.servers[name].sql(f"GRANT ALL ON *.* TO {CDC_USER}@'%'")
+    server = lab.world.servers[name]
+    for (db,) in server.sql("SHOW DATABASES"):
+        if db not in ("mysql", "information_schema", "performance_schema", "sys"):
+            server.sql(f"DROP DATABASE `{db}`")
+    return server
+
+
 def captured(lab, oracle, tables=None):
     """What is wrong about which table."""
-    lab.capture("--once", tables=tables).run()
+    lab.capture(*lab.options, tables=tables).run()
     found = oracle.problems(lines(lab))
     assert oracle.compared, "nothing was compared"
     return found
@@ -72,11 +97,16 @@ def round_trip(w, oracle, case):
     step(*(case.update(i, 6) for i in range(n)))
     if packed:
         w.run("SET SESSION binlog_transaction_compression = OFF")
+    if "nodup" in FEATURES[w.lab.kind]:
+        w.run("SET SESSION binlog_row_image = FULL_NODUP")
+        step(*(case.update(i, 7) for i in range(n)))
+        w.run("SET SESSION binlog_row_image = FULL")
     step(f"DELETE FROM {case.table}")
 
 
 CHARSETS = sorted("""armscii8 ascii big5 cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 cp932 dec8 eucjpms euckr gb18030 gb2312 gbk geostd8
     greek hebrew hp8 keybcs2 koi8r koi8u latin1 latin2 latin5 latin7 macce macroman sjis swe7 tis620 ucs2 ujis utf16 utf16le utf32 utf8mb3 utf8mb4""".split())
+UTF8 = {"utf8": "utf8mb3"}      # as MySQL 5.6 calls it
 RANGES = (range(0xd800), range(0xe000, 0x10000), range(0x10000, 0x10100), range(0x1f300, 0x1f700), range(0x20000, 0x20200), range(0x10ff00, 0x110000))
 FEW = {"big5", "tis620"}      # as U+FFFD the server takes bytes that are no such character
 WIDE = {"big5", "cp932", "eucjpms", "euckr", "gb18030", "gb2312", "gbk", "sjis", "ujis"}
@@ -233,11 +263,32 @@ def defaults(w, oracle):
     return "k_defaults"
 
 
+def json_differences(w, oracle):
+    w.run("CREATE TABLE k_partial (id INT PRIMARY KEY, j JSON, v INT, k JSON)", "SET SESSION binlog_row_value_options = PARTIAL_JSON")
+    oracle.add("k_partial")
+    document = quoted_json({"a": [1, 2.5, {"b": "text", "c": None}], "long": "x" * 200, "n": 1, "ü": True})
+    w.run(f"INSERT INTO k_partial VALUES (1,{document},1,'[]'), (2,{document},2,NULL), (3,'{{}}',3,'[1,2,3]')")
+    oracle.checkpoint("k_partial")
+    for change in ("JSON_SET(j, '$.n', 2)", "JSON_SET(j, '$.a[2].b', 'much longer than before', '$.new', CAST('1.50' AS DECIMAL(5,2)))", "JSON_REMOVE(j, '$.a[0]')",
+                   "JSON_REPLACE(j, '$.a[0]', '', '$.nowhere', 1)", "JSON_SET(JSON_REMOVE(j, '$.long'), '$.\"ü\"', TIMESTAMP'2024-02-29 10:11:12.5', '$.z', x'00ff')", "NULL", "'{}'"):
+        w.run(f"UPDATE k_partial SET j = {change}, v = v + 1", "UPDATE k_partial SET k = JSON_SET(k, '$[0]', v, '$[9]', 'end') WHERE id <> 2")
+        oracle.checkpoint("k_partial")
+    w.run("SET SESSION binlog_transaction_compression = ON", "UPDATE k_partial SET k = JSON_SET(k, '$[1]', JSON_ARRAY(v))", "SET SESSION binlog_transaction_compression = OFF",
+          "SET SESSION binlog_row_value_options = ''")
+    oracle.checkpoint("k_partial")
+    return "k_partial"
+
+
+def quoted_json(document):
+    return "'" + json.dumps(document) + "'"
+
+
 TABLES = [
     ("no primary key", set(), "rows are told apart by their whole image, which must be FULL", without_a_key),
     ("primary key changed by UPDATE", set(), "", changed_keys),
     ("generated invisible primary key", {"gipk"}, "`my_row_id` is a column like any other", generated_key),
     ("columns left to their DEFAULT", set(), "an INSERT with a MINIMAL image does not have them; with FULL and NOBLOB it does", defaults),
+    ("JSON as differences (PARTIAL_JSON)", {"partial"}, "as whole documents, with FULL images; with others capture stops", json_differences),
     ("SYSTEM VERSIONED tables", {"versioned"}, "", versioned),
     ("2,000 columns (MyISAM)", set(), "", two_thousand_columns),
     ("TRUNCATE", set(), "", truncated),
@@ -320,13 +371,14 @@ def test_every_type(lab):
     for case in cases:
         if case.stops is None:
             round_trip(w, oracle, case)
-    settled(captured(lab, oracle))
-    outcomes = {c.label: outcome_of(oracle, c.table) for c in cases}
+    wrong = captured(lab, oracle)
+    outcomes = {c.label: "wrong" if wrong.pop(c.table, None) and lab.kind in c.wrong else outcome_of(oracle, c.table) for c in cases}
+    settled(wrong)
     for case in cases:
         if case.stops is not None:
             lab.start_at = "gtid:" + lab.source.gtids()
             w.run(*case.before, case.create(), *case.after, *(case.insert(i, 0) for i in range(case.rows)))
-            text = lab.capture("--once", slot=lab.dir / case.table, tables=f"{lab.db}.{case.table}", name=case.table).run(code=1)
+            text = lab.capture("--once", slot=lab.dir / case.table, tables=f"{lab.db}.{case.table}", name=case.table).run(code=(1, 2))
             assert re.search(case.stops, text), text
             outcomes[case.label] = "stops"
     settle_fidelity("Types", lab.kind, outcomes)
@@ -337,18 +389,19 @@ def test_every_character_set(lab):
     w, oracle = Writer(lab), Oracle(lab.source, lab.db)
     stage_characters(w)
     sets = sorted(r[0] for r in w.run("SHOW CHARACTER SET") if r[0] != "binary")
-    assert set(sets) <= set(CHARSETS), "a new character set: add it to CHARSETS"
+    assert set(sets) <= {"utf8", *CHARSETS}, "a new character set: add it to CHARSETS"
     for cs in sets:
         assert charset_round_trip(w, oracle, cs) > 100, cs
     settled(captured(lab, oracle, f"{lab.db}.*,!{lab.db}.stage_*"))
-    settle_fidelity("Character sets", lab.kind, {cs: outcome_of(oracle, f"cs_{cs}") for cs in sets})
+    settle_fidelity("Character sets", lab.kind, {UTF8.get(cs, cs): outcome_of(oracle, f"cs_{cs}") for cs in sets})
 
 
 @KINDS
 def test_bytes_that_are_no_character_stop_capture(lab):
     """The server keeps them, and has no Unicode for them either."""
+    begin(lab)
     lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET tis620)", "INSERT INTO t VALUES (1, x'a1ff')")
-    text = lab.capture("--once").run(code=1)
+    text = lab.capture(*lab.options).run(code=1)
     assert re.search(r"table t\d+\.t: .*column v: byte 1 \(0xff\) .* is not valid in character set tis620", text), text
 
 
