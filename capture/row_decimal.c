@@ -5,7 +5,7 @@
  * number has every bit inverted. Source: MySQL, strings/decimal.cc, decimal2bin. */
 #include "row_decode.h"
 
-enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = 65, BYTES_MAX = 32 };
+enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = ROW_DECIMAL_DIGITS_MAX, BYTES_MAX = 40 };
 static const uint8_t left_over_bytes[GROUP_DIGITS] = { 0, 1, 1, 2, 2, 3, 3, 4, 4 };
 static const uint32_t powers[GROUP_DIGITS + 1] = { 1,      10,      100,      1000,      10000,
                                                    100000, 1000000, 10000000, 100000000, 1000000000 };

@@ -60,7 +60,12 @@ bool row_packed_datetime(int64_t packed);
 /* row_decimal.c. 0: precision and scale are not sane. */
 unsigned row_decimal_bytes(unsigned precision, unsigned scale);
 bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int64_t *unscaled); /* precision <= 18 */
-enum { ROW_DECIMAL_TEXT_MAX = 1 + 65 + 2 };
+/* A column has 65 digits at most; a JSON document's decimal states whole groups of nine, at most nine of them. */
+enum {
+    ROW_DECIMAL_DIGITS_MAX = 81,
+    ROW_DECIMAL_COLUMN_MAX = 65,
+    ROW_DECIMAL_TEXT_MAX = 1 + ROW_DECIMAL_DIGITS_MAX + 2
+};
 /* Returns the number of characters, 0 on failure (c->why). */
 size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale, char out[ROW_DECIMAL_TEXT_MAX]);
 

@@ -118,7 +118,7 @@ bool row_value_define(uint8_t wire_type, uint16_t meta, struct wire_column *wire
     case WT_NEWDECIMAL:
         col->precision = low;
         col->scale = high;
-        return row_decimal_bytes(low, high) != 0 || bad_meta(type, meta, err);
+        return (low <= ROW_DECIMAL_COLUMN_MAX && row_decimal_bytes(low, high) != 0) || bad_meta(type, meta, err);
     case WT_BIT:
         col->length = high * 8U + low;
         wire->meta = (uint16_t)((col->length + 7) / 8);

@@ -2,6 +2,7 @@
 # sid.sh - a Debian sid root directory, the one place where Debian has libmysqlclient and MySQL's server.
 #   sid.sh ensure          makes it where it is missing (about a minute), says what it does
 #   sid.sh path            prints where it is
+#   sid.sh mariadb         unpacks sid's MariaDB server into /opt/mariadb inside: it conflicts with MySQL's package
 #   sid.sh run CMD ARG...  runs CMD inside, in the current directory; the process keeps this one's pid
 # $ROWTIDE_CACHE (default $XDG_CACHE_HOME/rowtide or ~/.cache/rowtide) holds it. `run` mounts this repository and /tmp at
 # their own paths, in a mount namespace of its own, so nothing stays mounted. SID_USER=uid:gid drops root. Needs root.
@@ -59,6 +60,32 @@ ensure() {
     echo "sid root: done"
 }
 
+# Runs once for a root: a new root begins without it. Renamed into place whole.
+mariadb() {
+    ensure
+    need_root mariadb
+    exec 8>"$cache/sid-mariadb.lock"
+    flock 8
+    if [[ -d $sid/opt/mariadb ]]; then
+        echo "MariaDB in the sid root: is there"
+        return
+    fi
+    local log
+    log=$(mktemp)
+    # shellcheck disable=SC2016
+    in_root "$sid" 'new=$(mktemp -d /opt/mariadb.new.XXXXXX) && chmod 755 "$new" && cd "$new"
+        packages="mariadb-server-core liburing2"
+        apt-get -q -o Acquire::Retries=3 download $packages || {
+            apt-get -q -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3 update
+            apt-get -q -o Acquire::Retries=3 download $packages; }
+        for deb in *.deb; do dpkg -x "$deb" .; rm "$deb"; done
+        mv usr/lib/*-linux-gnu/* usr/lib/
+        LD_LIBRARY_PATH=usr/lib usr/sbin/mariadbd --version
+        mv "$new" /opt/mariadb' >"$log" 2>&1 || { tail -n 30 "$log" >&2; rm -f "$log"; return 1; }
+    rm -f "$log"
+    echo "MariaDB in the sid root: done"
+}
+
 run() {
     need_root run
     is_good || { echo "sid.sh: no usable root at $sid; run: tests/tools/sid.sh ensure" >&2; exit 1; }
@@ -80,6 +107,7 @@ run() {
 case "${1:-}" in
     ensure) ensure ;;
     path) echo "$sid" ;;
+    mariadb) mariadb ;;
     run) shift; run "$@" ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

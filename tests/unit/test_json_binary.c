@@ -43,6 +43,10 @@ static const struct {
     { "0f f6 03 0302 81", NULL, "not a decimal" },
     { "0f f6 05 0302 8132 00", NULL, "not a decimal" },
     { "0f f6 02 4200", NULL, "not a decimal" },
+    { "0f f6 22 4800 80000063 3b9ac9ff 3b9ac9ff 3b9ac9ff 3b9ac9ff 3b9ac9ff 3b9ac9ff 3b9ac9ff",
+      "99999999999999999999999999999999999999999999999999999999999999999",
+      NULL }, /* DECIMAL(65,0), stated as 72 digits */
+    { "0f f6 02 5200", NULL, "not a decimal" },
     { "0f 0a 08 ffffffffffffff7f", NULL, "no date" },
     { "0f 0a 07 00000000000000", NULL, "8 bytes" },
     { "0f 0b 08 0000000000000010", NULL, "no date" },

@@ -131,15 +131,44 @@ class MariaDB(Source):
         subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={path}", "--skip-test-db",
                         "--auth-root-authentication-method=normal", "--innodb-log-file-size=16M"],
                        check=True, capture_output=True, stdin=subprocess.DEVNULL, cwd="/", **as_server())
-        make_users(cls, path, certs,
-                   f"CREATE USER {CDC_USER}@'%' IDENTIFIED BY '{CDC_PASSWORD}'",
-                   f"GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {CDC_USER}@'%'")
+        add_cdc_user(cls, path, certs)
 
     def reset_binlog(self):
         self.sql("RESET MASTER")
 
     def gtids(self):
         return self.sql("SELECT @@GLOBAL.gtid_binlog_pos")[0][0]
+
+
+class MariaDB118(MariaDB):
+    """Debian sid's, unpacked inside the sid root (sid.sh mariadb)."""
+    kind = "mariadb118"
+    base = "/opt/mariadb/usr"
+
+    @classmethod
+    def program(cls):
+        return [str(SID), "run", "/usr/bin/env", f"LD_LIBRARY_PATH={cls.base}/lib", f"{cls.base}/sbin/mariadbd", "--no-defaults",
+                f"--basedir={cls.base}", f"--lc-messages-dir={cls.base}/share/mariadb", f"--plugin-dir={cls.base}/lib/mysql/plugin"]
+
+    def command(self):
+        return self.program()
+
+    def spawn_options(self):
+        return {"env": sid_user_env()}
+
+    @classmethod
+    def make_template(cls, path, certs):
+        Path(path).mkdir()
+        give(path)
+        share = Path(subprocess.run([SID, "path"], check=True, capture_output=True, text=True).stdout.strip() + cls.base) / "share/mariadb"
+        script = b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n" + b"".join(
+            (share / f"{n}.sql").read_bytes() for n in ("mariadb_system_tables", "mariadb_performance_tables", "mariadb_system_tables_data",
+                                                       "maria_add_gis_sp_bootstrap"))
+        done = subprocess.run([*cls.program(), f"--datadir={path}", "--bootstrap", "--innodb-log-file-size=16M"], input=script,
+                              capture_output=True, cwd="/", env=sid_user_env())
+        if done.returncode != 0:
+            raise RuntimeError(f"mariadbd --bootstrap failed:\n{done.stderr.decode()}")
+        add_cdc_user(cls, path, certs)
 
 
 class MySQL(Source):
@@ -225,6 +254,12 @@ def sid_user_env():
     return {**os.environ, **({"SID_USER": f"{who[0]}:{who[1]}"} if who else {})}
 
 
+def add_cdc_user(cls, path, certs):
+    make_users(cls, path, certs,
+               f"CREATE USER {CDC_USER}@'%' IDENTIFIED BY '{CDC_PASSWORD}'",
+               f"GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, BINLOG MONITOR, SLAVE MONITOR ON *.* TO {CDC_USER}@'%'")
+
+
 def make_users(cls, path, certs, *statements):
     """Adds the users to the template and gives its first server's identity away: each copy makes its own server UUID."""
     home = Path(str(path) + ".boot")
@@ -243,4 +278,4 @@ def make_users(cls, path, certs, *statements):
         auto.unlink()
 
 
-KINDS = {c.kind: c for c in (MariaDB, MySQL, MySQL56)}
+KINDS = {c.kind: c for c in (MariaDB, MariaDB118, MySQL, MySQL56)}
