@@ -444,7 +444,7 @@ static bool payload(struct binlog_explain *x, const struct binlog_event *e, stru
     inner.crc = false;
     if (!ok)
         return false;
-    explain_u64(x, "compressed_bytes", e->body.n);
+    explain_u64(x, "body_bytes", e->body.n);
     if (x->o.json)
         buf_str(x->out, "}\n"); /* those inside are objects of their own */
     for (bool last = false; ok && !last;) {

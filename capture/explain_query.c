@@ -50,6 +50,40 @@ static void hex_number(struct binlog_explain *x, const char *key, uint64_t v)
     explain_word(x, key, text);
 }
 
+/* Names of the bits that both servers give the same meaning; their own words, as @@sql_mode shows them. */
+static void sql_mode(struct binlog_explain *x, uint64_t v)
+{
+    static const char *const names[] = {
+        [0] = "REAL_AS_FLOAT",
+        [1] = "PIPES_AS_CONCAT",
+        [2] = "ANSI_QUOTES",
+        [3] = "IGNORE_SPACE",
+        [5] = "ONLY_FULL_GROUP_BY",
+        [6] = "NO_UNSIGNED_SUBTRACTION",
+        [7] = "NO_DIR_IN_CREATE",
+        [18] = "ANSI",
+        [19] = "NO_AUTO_VALUE_ON_ZERO",
+        [20] = "NO_BACKSLASH_ESCAPES",
+        [21] = "STRICT_TRANS_TABLES",
+        [22] = "STRICT_ALL_TABLES",
+        [23] = "NO_ZERO_IN_DATE",
+        [24] = "NO_ZERO_DATE",
+        [25] = "ALLOW_INVALID_DATES",
+        [26] = "ERROR_FOR_DIVISION_BY_ZERO",
+        [27] = "TRADITIONAL",
+        [28] = "NO_AUTO_CREATE_USER",
+        [29] = "HIGH_NOT_PRECEDENCE",
+        [30] = "NO_ENGINE_SUBSTITUTION",
+        [31] = "PAD_CHAR_TO_FULL_LENGTH",
+    };
+    buf_reset(&x->text);
+    buf_printf(&x->text, "0x%llx", (unsigned long long)v);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((v >> i & 1) != 0 && names[i] != NULL)
+            buf_printf(&x->text, " %s", names[i]);
+    explain_word(x, "sql_mode", buf_cstr(&x->text));
+}
+
 static void updated_schemas(struct binlog_explain *x, struct cur *c)
 {
     enum { TOO_MANY = 254 };
@@ -83,7 +117,7 @@ static bool status_var(struct binlog_explain *x, uint8_t code, struct cur *c)
         hex_number(x, "flags2", cur_le(c, 4));
         return true;
     case Q_SQL_MODE:
-        hex_number(x, "sql_mode", cur_le(c, 8));
+        sql_mode(x, cur_le(c, 8));
         return true;
     case Q_CATALOG:
         a = cur_take(c, cur_u8(c));
