@@ -74,13 +74,16 @@ bool capture_options_check(const struct capture_options *o, struct err *err)
     bool files = o->from_file.n != 0;
     if (files && o->source != NULL)
         return err_set(err, ERR_CONFIG, "--source and --from-file exclude each other");
+    if (files && o->schema_server != NULL)
+        return err_set(err, ERR_CONFIG,
+                       "--schema-server needs --source: how the tables were where the files begin, no server can tell");
     if (!files && o->more_files.n != 0)
         return err_set(err, ERR_CONFIG, "unexpected argument \"%.80s\"", o->more_files.v[0]);
     if (!files && o->source == NULL)
         return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/ (or --from-file BINLOG...)");
     if (o->slot == NULL)
         return err_set(err, ERR_CONFIG, "--slot is missing: the directory of the slot");
-    if (o->schema_server != NULL && strcmp(o->start, "now") != 0)
+    if (o->schema_server != NULL && o->start != NULL && strcmp(o->start, "now") != 0)
         return err_set(err, ERR_CONFIG,
                        "--schema-server goes with --start now only: of an earlier place the definitions are not known");
     if (o->schema_server == NULL && o->schema_password_file != NULL)

@@ -213,6 +213,8 @@ def test_from_file_refused(lab):
     fixture = REPO / "tests/fixtures/mysql-9.7.4.binlog"
     cases = [(["--from-file", fixture, "--source", "mysql://x@127.0.0.1/"], 2, "exclude each other"),
              (["--source", "mysql://x@127.0.0.1/", fixture], 2, "unexpected argument"),
+             (["--from-file", fixture, "--schema-server", "mysql://x@127.0.0.1/"], 2, "--schema-server needs --source"),
+             (["--source", "mysql://x@127.0.0.1:1/", "--schema-server", "mysql://x@127.0.0.1:1/", "--once"], 3, "127.0.0.1"),
              (["--from-file", fixture, "--start", "now"], 2, "earliest"),
              (["--from-file", lab.dir / "missing"], 1, "missing"),
              (["--from-file", Path(__file__)], 1, "no binlog file"),
