@@ -25,6 +25,8 @@ from rt.type_cases import CASES, FEATURES           # noqa: E402
 
 LETTERS = [range(0x20, 0x7f), range(0x20, 0x7f), range(0xa0, 0x180), range(0x390, 0x450), range(0x5d0, 0x5ea), range(0xe01, 0xe3a), range(0x3041, 0x30ff),
            range(0x4e00, 0x9f00), range(0xac00, 0xd7a0), range(0x1f300, 0x1f600), range(0, 0x20)]
+TEXT = re.compile(r"(VAR)?CHAR|(TINY|MEDIUM|LONG)?TEXT|ENUM|SET")
+BYTES = re.compile(r"(VAR)?BINARY|(TINY|MEDIUM|LONG)?BLOB|BIT|VECTOR|GEOM|(MULTI)?(POINT|LINE|POLYGON)|.*SET binary|.*COMPRESSED")
 IMAGES = ["FULL", "FULL", "FULL", "FULL_NODUP", "MINIMAL", "NOBLOB"]
 
 
@@ -239,7 +241,8 @@ class Round:
                 t.columns[f"a{self.made}"] = t.columns.pop(old)
         elif what == 4 and mine:
             old = r.choice(mine)
-            if self.run(f"ALTER TABLE {quoted(t.name)} MODIFY `{old}` {new[0]}{'' if old in place else place}"):
+            # Bytes become a text as they are, though they may be no characters: then capture stops.
+            if not (TEXT.match(new[0]) and BYTES.match(t.columns[old][0])) and self.run(f"ALTER TABLE {quoted(t.name)} MODIFY `{old}` {new[0]}{'' if old in place else place}"):
                 t.columns[old] = new
         elif what == 5:
             if self.run(f"TRUNCATE TABLE {quoted(t.name)}"):
