@@ -15,7 +15,7 @@ from rt.sources import CDC_USER
 from rt.type_cases import CASES, FEATURES, TITLES
 from rt.util import REPO
 
-KINDS = pytest.mark.combos("libmariadb-mysql97", "libmariadb-mariadb1011", "libmariadb-mariadb118")
+KINDS = pytest.mark.combos("libmariadb-mysql56", "libmariadb-mysql97", "libmariadb-mariadb1011", "libmariadb-mariadb118")
 SESSION = ("SET NAMES utf8mb4", "SET SESSION sql_mode = ''", "SET SESSION time_zone = '+00:00'")
 
 
