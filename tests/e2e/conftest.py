@@ -15,7 +15,7 @@ from rt.lab import Lab, World      # noqa: E402
 from rt.util import tail           # noqa: E402
 
 COMBOS = [f"{client}-{server}" for client in ("libmariadb", "libmysqlclient") for server in ("mysql97", "mariadb1011")]
-EXTRA = ["libmariadb-mariadb118"]     # only where a test names it
+EXTRA = ["libmariadb-mariadb118", "libmariadb-mysql56"]     # only where a test names it
 
 
 def pytest_configure(config):

@@ -11,11 +11,10 @@ import re
 import pytest
 
 from rt.oracle import Oracle
-from rt.sources import CDC_USER
 from rt.type_cases import CASES, FEATURES, TITLES
 from rt.util import REPO
 
-KINDS = pytest.mark.combos("libmariadb-mysql97", "libmariadb-mariadb1011", "libmariadb-mariadb118")
+KINDS = pytest.mark.combos("libmariadb-mysql56", "libmariadb-mysql97", "libmariadb-mariadb1011", "libmariadb-mariadb118")
 SESSION = ("SET NAMES utf8mb4", "SET SESSION sql_mode = ''", "SET SESSION time_zone = '+00:00'")
 
 
@@ -44,26 +43,7 @@ def lines(lab):
 
 
 def begin(lab):
-    """Where the binlog has no names of columns, the slot's schema history must begin in front of the tables."""
-    lab.options = ("--once",)
-    if "history" in FEATURES[lab.kind]:
-        lab.options += ("--schema-server", schema_server(lab).url())
-        assert lab.source
-        lab.start_at = "now"
-        lab.capture(*lab.options).run()
-
-
-def schema_server(lab):
-    """Where definitions are followed: one server for all tests, emptied for each, as it serves one slot."""
-    name = f"schema-{lab.kind}"
-    if name not in lab.world.servers:
-        lab.world.servers[name] = lab.world.new_source(lab.kind)
-        lab.world.servers[name].sql(f"GRANT ALL ON *.* TO {CDC_USER}@'%'")
-    server = lab.world.servers[name]
-    for (db,) in server.sql("SHOW DATABASES"):
-        if db not in ("mysql", "information_schema", "performance_schema", "sys"):
-            server.sql(f"DROP DATABASE `{db}`")
-    return server
+    lab.options = lab.begin_history() if "history" in FEATURES[lab.kind] else ("--once",)
 
 
 def captured(lab, oracle, tables=None):

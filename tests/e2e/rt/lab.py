@@ -6,7 +6,7 @@ from pathlib import Path
 from .compare import differences
 from .postgres import Postgres
 from .programs import Build, Daemon, Tool
-from .sources import KINDS
+from .sources import CDC_USER, KINDS
 from .util import make_certificates, tail, wait_until
 
 
@@ -136,6 +136,23 @@ class Lab:
         c = self.capture(*capture).start()
         c.wait_event("streaming")
         return c, self.apply(*apply).start()
+
+    def begin_history(self):
+        """For a source without names of columns in its binlog: the slot begins here, in front of the tables, with a schema history.
+        Returns the options with which capture goes on. One schema server for all tests, emptied for each, as it serves one slot."""
+        name = f"schema-{self.kind}"
+        if name not in self.world.servers:
+            self.world.servers[name] = self.world.new_source(self.kind)
+            self.world.servers[name].sql(f"GRANT ALL ON *.* TO {CDC_USER}@'%'")
+        server = self.world.servers[name]
+        for (db,) in server.sql("SHOW DATABASES"):
+            if db not in ("mysql", "information_schema", "performance_schema", "sys"):
+                server.sql(f"DROP DATABASE `{db}`")
+        assert self.source
+        self.start_at = "now"
+        options = ("--once", "--schema-server", server.url())
+        self.capture(*options).run()
+        return options
 
     def keep_everything(self):
         """Registers a subscription that never moves on, so that every segment stays and changes can be counted in the slot."""

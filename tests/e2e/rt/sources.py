@@ -44,7 +44,8 @@ class Source:
         raise NotImplementedError
 
     def argv(self):
-        opts = {"datadir": self.data, "socket": self.socket, "port": self.port, "pid-file": self.home / "pid",
+        # A MariaDB server removes all temporary tables that it finds in its tmpdir when it starts: also another server's, which then dies.
+        opts = {"datadir": self.data, "tmpdir": self.home, "socket": self.socket, "port": self.port, "pid-file": self.home / "pid",
                 "server-id": self.server_id, "ssl-ca": self.certs / "ca.pem", "ssl-cert": self.certs / "server.pem",
                 "ssl-key": self.certs / "server.key", **self.options}
         return self.command() + [f"--{k}={v}" for k, v in opts.items() if v is not None]

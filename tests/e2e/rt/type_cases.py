@@ -5,11 +5,12 @@ import struct
 
 # What kinds of source have, beyond what all of them do.
 FEATURES = {
+    "mysql56": {"mysql", "history"},
     "mysql97": {"mysql", "json", "partial", "generated", "invisible", "gipk", "vector", "srs", "compression"},
     "mariadb1011": {"mariadb", "generated", "invisible", "packed", "uuid", "inet", "versioned"},
     "mariadb118": {"mariadb", "generated", "invisible", "packed", "uuid", "inet", "versioned", "vector", "instant2106", "nodup"},
 }
-TITLES = {"mysql97": "MySQL 9.7", "mariadb1011": "MariaDB 10.11", "mariadb118": "MariaDB 11.8"}
+TITLES = {"mysql56": "MySQL 5.6", "mysql97": "MySQL 9.7", "mariadb1011": "MariaDB 10.11", "mariadb118": "MariaDB 11.8"}
 
 
 class Case:
