@@ -111,6 +111,11 @@ bool pg_target_new(const struct shape *s, struct pg_table *table, struct pg_targ
         if (!table->cols[at].generated)
             p->dst[i] = &table->cols[at];
     }
+    p->deps = pg_deps_new(s, table, p->dst);
+    if (p->deps == NULL) {
+        pg_target_free(p);
+        return err_nomem(err);
+    }
     p->table = table;
     set_traits(p);
     *out = p;
@@ -122,6 +127,7 @@ void pg_target_free(struct pg_target *t)
     if (t == NULL)
         return;
     pg_table_free(t->table);
+    pg_deps_free(t->deps);
     free(t->dst);
     free(t->guard);
     free(t);
