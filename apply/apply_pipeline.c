@@ -569,6 +569,7 @@ static enum outcome one_by_one(struct pipeline *p, struct job *jobs, unsigned n,
     *err = jobs[at].err;
     if (err->code != ERR_STOPPED) {
         struct err why = *err;
+        atomic_fetch_add(&p->status->one_by_one, 1);
         slog(SLOG_WARN, "one_by_one", kv_s("subscription", p->sub->name), kv_u("batches", n), kv_s("reason", why.msg));
         *err = (struct err){ 0 };
         if (why.transient) /* it may be committed all the same */

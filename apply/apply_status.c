@@ -102,6 +102,7 @@ COUNTER(transactions)
 COUNTER(commits)
 COUNTER(batches)
 COUNTER(fallbacks)
+COUNTER(one_by_one)
 COUNTER(retries)
 COUNTER(skipped)
 COUNTER(dead_lettered)
@@ -177,6 +178,8 @@ static void metrics(void *ctx, struct buf *out)
                        (double)stages[j].us / 1e6);
     }
     family(out, a, "rowtide_apply_fallback_total", "counter", "Batches that went row by row", get_fallbacks);
+    family(out, a, "rowtide_apply_one_by_one_total", "counter",
+           "Times that the workers' batches were rolled back and done again one after the other", get_one_by_one);
     family(out, a, "rowtide_apply_retries_total", "counter", "Retries after deadlocks and lost connections",
            get_retries);
     family(out, a, "rowtide_apply_skipped_total", "counter", "Rows skipped by policy", get_skipped);

@@ -9,8 +9,8 @@
 
 enum { SLOTS_MIN = 1 << 14 };
 
-struct use { /* of a key, by a ticket; 0: none */
-    uint64_t ticket;
+struct use {                 /* of a key, by a ticket; 0: none */
+    uint64_t ticket, before; /* before: the last other one */
     bool late;
 };
 struct slot {
@@ -107,12 +107,14 @@ static bool room(struct turns *t, size_t more)
 
 static bool in_the_way(const struct use *u, uint64_t ticket, uint64_t committed)
 {
-    return u->ticket > committed && (u->ticket != ticket || u->late);
+    return u->ticket == ticket ? u->late || u->before > committed : u->ticket > committed;
 }
 
 static void use(struct use *u, uint64_t ticket, bool late)
 {
-    *u = (struct use){ ticket, late || (u->ticket == ticket && u->late) };
+    if (u->ticket != ticket)
+        *u = (struct use){ ticket, u->ticket, false };
+    u->late |= late;
 }
 
 bool turns_touch(struct turns *t, uint64_t ticket, const struct touch *touches, size_t n)
