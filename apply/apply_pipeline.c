@@ -112,6 +112,21 @@ static bool push_frame(struct attempt *a, struct frame *f, unsigned from, struct
     return true;
 }
 
+static enum seg_read timed_next(struct attempt *a, struct frame **f, unsigned *from, struct err *err)
+{
+    struct sub_status *s = a->p->status;
+    uint64_t decompress[2], decode[2];
+    int64_t t0 = clock_mono_us();
+    seg_reader_times(a->reader, &decompress[0], &decode[0]);
+    enum seg_read r = seg_reader_next(a->reader, f, from, err);
+    seg_reader_times(a->reader, &decompress[1], &decode[1]);
+    uint64_t all = (uint64_t)(clock_mono_us() - t0), inner = decompress[1] - decompress[0] + decode[1] - decode[0];
+    atomic_fetch_add(&s->decompress_us, decompress[1] - decompress[0]);
+    atomic_fetch_add(&s->decode_us, decode[1] - decode[0]);
+    atomic_fetch_add(&s->read_us, all > inner ? all - inner : 0);
+    return r;
+}
+
 static bool read_frames(struct attempt *a, struct err *err)
 {
     uint64_t last = a->after_lsn;
@@ -120,9 +135,7 @@ static bool read_frames(struct attempt *a, struct err *err)
         unsigned from = 0;
         if (last >= a->until_lsn)
             return true;
-        int64_t t0 = clock_mono_us();
-        enum seg_read r = seg_reader_next(a->reader, &f, &from, err);
-        atomic_fetch_add(&a->p->status->read_us, (unsigned long long)(clock_mono_us() - t0));
+        enum seg_read r = timed_next(a, &f, &from, err);
         if (r == SEG_READ_FAIL)
             return false;
         if (r == SEG_READ_END) {
@@ -249,7 +262,7 @@ static void add_stats(struct dest_stats *to, const struct dest_stats *d)
     to->skipped += d->skipped;
     to->dead_lettered += d->dead_lettered;
     to->coerced += d->coerced;
-    to->send_us += d->send_us;
+    to->turn_us += d->turn_us;
     to->commit_us += d->commit_us;
 }
 
@@ -267,7 +280,7 @@ static void publish_dest(struct pipeline *p)
     atomic_store(&s->skipped, sum.skipped);
     atomic_store(&s->dead_lettered, sum.dead_lettered);
     atomic_store(&s->coerced, sum.coerced);
-    atomic_store(&s->send_us, sum.send_us);
+    atomic_store(&s->turn_us, sum.turn_us);
     atomic_store(&s->commit_us, sum.commit_us);
 }
 

@@ -165,13 +165,20 @@ static void metrics(void *ctx, struct buf *out)
     metric_family(out, "rowtide_apply_stage_seconds_total", "counter", "Time spent by stage");
     for (size_t i = 0; i < a->n; i++) {
         struct sub_status *s = &a->subs[i];
+        uint64_t apply = atomic_load(&s->apply_us), turn = atomic_load(&s->turn_us),
+                 commit = atomic_load(&s->commit_us);
         const struct {
             const char *stage;
             uint64_t us;
         } stages[] = { { "read", atomic_load(&s->read_us) },
+                       { "decompress", atomic_load(&s->decompress_us) },
+                       { "decode", atomic_load(&s->decode_us) },
                        { "transform", atomic_load(&s->transform_us) },
                        { "wait", atomic_load(&s->wait_us) },
-                       { "apply", atomic_load(&s->apply_us) } };
+                       { "send", apply > turn + commit ? apply - turn - commit : 0 },
+                       { "turn", turn },
+                       { "commit", commit },
+                       { "apply", apply } };
         for (size_t j = 0; j < sizeof stages / sizeof *stages; j++)
             metric_f64(out, "rowtide_apply_stage_seconds_total",
                        (const char *const[]){ "subscription", s->name, "stage", stages[j].stage, NULL },

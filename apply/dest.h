@@ -29,7 +29,7 @@ struct
     dest_stats { /* cumulative since open; read by the status thread without locks: atomics inside the pipeline's copy */
     uint64_t rows_insert, rows_update, rows_delete, commits, batches, fallbacks, retries, skipped, dead_lettered,
         coerced;
-    uint64_t send_us, commit_us;
+    uint64_t turn_us, commit_us; /* waiting for it; progress and COMMIT, with what the server still had to do */
 };
 enum apply_mode {
     APPLY_BATCH, /* compacted and merged */

@@ -583,7 +583,10 @@ static bool apply_early(struct postgres *p, const struct batch *b, struct batch 
         return failed(p, ordered, err);
     p->unchecked = false;
     fault_point("apply.before_turn");
-    return turns_wait(turns, p->base.ticket) || sent_back(p, err);
+    int64_t t0 = clock_mono_us();
+    bool ok = turns_wait(turns, p->base.ticket);
+    p->base.stats.turn_us += (uint64_t)(clock_mono_us() - t0);
+    return ok || sent_back(p, err);
 }
 
 /* --- DDL --- */
@@ -859,14 +862,11 @@ static bool postgres_apply(struct dest *d, const struct batch *b, enum apply_mod
         return not_connected(err);
     if (p->epoch == 0)
         return err_set(err, ERR_FENCED, "not attached to subscription %s", p->sub->name);
-    int64_t t0 = clock_mono_us();
-    bool ok = apply_everything(p, b, mode, err);
-    if (!ok) {
+    if (!apply_everything(p, b, mode, err)) {
         look_for_fence(p, b, err);
         return false;
     }
     p->base.stats.batches++;
-    p->base.stats.send_us += (uint64_t)(clock_mono_us() - t0);
     return true;
 }
 

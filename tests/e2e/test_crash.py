@@ -12,7 +12,7 @@ SMALL = ("--segment-size", "64KiB", "--frame-size", "16KiB")
 CAPTURE_POINTS = ["frame_before_write:1", "frame_before_write:7", "frame_after_write:1", "frame_after_write:9", "frame_after_fsync:1",
                   "frame_after_fsync:4", "state_after_write:2", "seal_before_rename:1", "seal_before_rename:2", "seal_after_rename:1",
                   "mid_transaction:1", "mid_transaction:3", "relation_after_write:1", "relation_after_write:2"]
-WORKER_POINTS = ["before_turn:1", "before_turn:3", "after_rows:3", "before_commit:2", "after_commit:2", "before_confirm:2"]
+WORKER_POINTS = ["before_turn:3", "before_commit:4", "after_commit:5"]
 APPLY_POINTS = ["before_begin:1", "before_begin:3", "after_rows:1", "after_rows:4", "before_commit:1", "before_commit:3",
                 "after_commit:1", "after_commit:4", "before_confirm:1", "before_confirm:2"]
 

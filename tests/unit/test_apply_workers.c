@@ -274,8 +274,9 @@ static void compare(const char *what)
 struct watch {
     pthread_t thread;
     atomic_bool end;
-    bool kills;
+    bool kills, fences;
     unsigned looks, torn, killed;
+    uint64_t fenced_at; /* LSN; 0: not yet */
 };
 
 static void *look(void *arg)
@@ -295,22 +296,42 @@ static void *look(void *arg)
             w->killed += PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1;
             PQclear(r);
         }
+        if (w->fences && w->fenced_at == 0) {
+            r = PQexec(c, "UPDATE rowtide.progress SET epoch = epoch + 1 WHERE lsn > 0 RETURNING lsn");
+            if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1)
+                w->fenced_at = strtoull(PQgetvalue(r, 0, 0), NULL, 10);
+            PQclear(r);
+        }
         nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
     }
     PQfinish(c);
     return NULL;
 }
 
-static void apply(unsigned workers, unsigned batch_rows, bool kills)
+enum trouble { NO_TROUBLE, SESSIONS_KILLED, TAKEN_OVER };
+
+static bool apply_watched(const struct subscription *sub, struct sub_status *status, struct watch *watch, struct err *e)
 {
+    sub_status_init(status, sub->name);
+    CHECK(pthread_create(&watch->thread, NULL, look, watch) == 0, "thread");
+    bool ok = apply_run(sub, status, e);
+    atomic_store(&watch->end, true);
+    pthread_join(watch->thread, NULL);
+    pthread_mutex_destroy(&status->lock);
+    return ok;
+}
+
+static void apply(unsigned workers, unsigned batch_rows, enum trouble trouble)
+{
+    static const char *const troubles[] = { "", ", sessions killed", ", taken over" };
     static unsigned count;
     char name[64], what[100];
     struct subscription sub;
     struct sub_status status;
     struct err e = { 0 };
-    struct watch watch = { .kills = kills };
+    struct watch watch = { .kills = trouble == SESSIONS_KILLED, .fences = trouble == TAKEN_OVER };
     snprintf(name, sizeof name, "s%u", ++count);
-    snprintf(what, sizeof what, "%u workers, batches of %u%s", workers, batch_rows, kills ? ", sessions killed" : "");
+    snprintf(what, sizeof what, "%u workers, batches of %u%s", workers, batch_rows, troubles[trouble]);
     make_tables("shop");
     run("DROP SCHEMA IF EXISTS rowtide CASCADE");
     subscription_defaults(&sub);
@@ -320,22 +341,24 @@ static void apply(unsigned workers, unsigned batch_rows, bool kills)
     sub.once = true;
     sub.workers = workers;
     sub.batch_rows = batch_rows;
-    sub_status_init(&status, name);
-    CHECK(pthread_create(&watch.thread, NULL, look, &watch) == 0, "thread");
-    bool ok = apply_run(&sub, &status, &e);
-    atomic_store(&watch.end, true);
-    pthread_join(watch.thread, NULL);
+    bool ok = apply_watched(&sub, &status, &watch, &e);
+    if (trouble == TAKEN_OVER && watch.fenced_at != 0 && watch.fenced_at != atomic_load(&status.flushed_lsn)) {
+        CHECK(!ok && e.code == ERR_FENCED, "%s: not fenced off: %s", what, e.msg);
+        CHECK(atomic_load(&status.applied_lsn) == watch.fenced_at, "%s: went on behind LSN %llu", what,
+              (unsigned long long)watch.fenced_at);
+        atomic_store(&watch.end, false);
+        ok = apply_watched(&sub, &status, &watch, &e); /* takes it back */
+    }
     CHECK(ok, "%s: %s", what, e.msg);
     compare(what);
     CHECK(watch.torn == 0, "%s: %u of %u looks saw what the source never was", what, watch.torn, watch.looks);
     CHECK(atomic_load(&status.changes) == changes, "%s: %llu changes counted, not %llu", what,
           (unsigned long long)atomic_load(&status.changes), (unsigned long long)changes);
-    if (!kills) { /* every dependency was known */
+    if (trouble == NO_TROUBLE) { /* every dependency was known */
         CHECK(atomic_load(&status.one_by_one) == 0, "%s: %llu times one by one", what,
               (unsigned long long)atomic_load(&status.one_by_one));
         CHECK(atomic_load(&status.fallbacks) == 0, "%s: went row by row", what);
     }
-    pthread_mutex_destroy(&status.lock);
 }
 
 static void test_turns(void)
@@ -406,9 +429,10 @@ int main(void)
     store_model();
     for (size_t i = 0; i < sizeof workers / sizeof *workers; i++)
         for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
-            apply(workers[i], sizes[k], false);
-    apply(2, 20, true);
-    apply(4, 7, true);
+            apply(workers[i], sizes[k], NO_TROUBLE);
+    apply(2, 20, SESSIONS_KILLED);
+    apply(4, 7, SESSIONS_KILLED);
+    apply(2, 3, TAKEN_OVER);
     for (int t = 0; t < TABLES; t++)
         relation_unref(model[t].rel);
     fixture_free(&slot);
