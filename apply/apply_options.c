@@ -21,6 +21,8 @@ static const struct opt options[] = {
       NULL },
     { "on-error", "POLICY", "stop", "for a row that the script or the destination refuses", OPT_STR, AT(on_error),
       "stop|skip|dead_letter" },
+    { "workers", "N", "1", "connections that write at the same time; commits keep the source's order", OPT_UINT,
+      AT(workers), NULL },
     { "batch-rows", "N", "5000", "rows in a batch at most", OPT_UINT, AT(batch_rows), NULL },
     { "batch-bytes", "SIZE", "4MiB", "bytes in a batch at most", OPT_SIZE, AT(batch_bytes), NULL },
     { "zero-date", "POLICY", "null", "for dates that the destination does not have (0000-00-00)", OPT_STR,
@@ -68,6 +70,7 @@ static bool from_flags(const struct apply_options *o, struct subscription *s, st
                                                             : ON_ERROR_STOP;
     s->zero_date = strcmp(o->zero_date, "error") == 0 ? ZERO_DATE_ERROR : ZERO_DATE_NULL;
     s->nul = strcmp(o->nul, "strip") == 0 ? NUL_STRIP : strcmp(o->nul, "replace") == 0 ? NUL_REPLACE : NUL_ERROR;
+    s->workers = o->workers;
     s->batch_rows = o->batch_rows;
     s->batch_bytes = o->batch_bytes;
     s->script_memory = o->script_memory;
@@ -75,6 +78,8 @@ static bool from_flags(const struct apply_options *o, struct subscription *s, st
     if (!slot_sub_name_ok(s->name))
         return err_set(err, ERR_CONFIG, "--name %s: letters, digits, _ . - only, at most %d, not starting with . or -",
                        s->name, SLOT_NAME_MAX);
+    if (s->workers == 0 || s->workers > APPLY_WORKERS_MAX)
+        return err_set(err, ERR_CONFIG, "--workers must lie between 1 and %d", APPLY_WORKERS_MAX);
     if (s->batch_rows == 0 || s->batch_rows > 1000000)
         return err_set(err, ERR_CONFIG, "--batch-rows must lie between 1 and 1000000");
     if (s->batch_bytes < 4096 || s->batch_bytes > (1u << 30))

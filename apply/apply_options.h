@@ -7,7 +7,7 @@
 
 struct apply_options {
     const char *slot, *to, *name, *transform, *config, *on_error, *zero_date, *nul, *http, *log_level;
-    uint64_t batch_rows, batch_bytes, script_memory, script_steps;
+    uint64_t workers, batch_rows, batch_bytes, script_memory, script_steps;
     bool create, evolve, once;
 };
 extern const struct opt_program apply_program;

@@ -12,6 +12,7 @@
 #include "seg_reader.h"
 #include "slog.h"
 #include "stop.h"
+#include "workers.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -24,7 +25,10 @@ enum {
     CONFIRM_EVERY_US = 1000000, /* the .sub file is rewritten at most this often */
     REFRESH_EVERY_US = 500000,  /* what the status tells of the slot is at most so old */
     BACKOFF_FIRST_MS = 50,
-    BACKOFF_MAX_MS = 10000
+    BACKOFF_MAX_MS = 10000,
+    IDLE_WAIT_MS = 500,            /* for a batch */
+    BUSY_WAIT_MS = 5,              /* the same while workers are at it, whose end is to be seen */
+    WORKER_AGAIN_US = 10 * 1000000 /* a connection that could not be made is tried again after so long */
 };
 
 struct frame_item {
@@ -53,17 +57,20 @@ struct pipeline {
     struct sub_status *status;
     struct slot *slot;
     const struct dest_ops *ops;
-    struct dest *dest;
-    struct progress progress; /* as of the last attach or commit */
+    struct dest *dest;                      /* the first worker's, too */
+    struct dest *others[APPLY_WORKERS_MAX]; /* of the other workers; [0] is not used */
+    struct workers *workers;                /* NULL: one batch at a time */
+    int64_t worker_failed_us;               /* when a connection for one could not be made; 0: none lately */
+    struct progress progress;               /* as of the last attach or commit */
     struct slot_sub registered;
     int64_t confirmed_at_us, refreshed_at_us;
     uint64_t confirmed_lsn;
-    bool confirm_failing;                     /* said so already */
-    bool deregistered;                        /* the .sub file is no longer ours to write */
-    bool row_by_row;                          /* until the transaction that is open, or comes next, is committed */
-    uint64_t open_changes, open_transactions; /* of pieces that the destination has not committed */
-    struct dest_stats seen;                   /* of the destination, last published */
-    struct dest_stats base;                   /* of destinations closed before */
+    bool confirm_failing;                        /* said so already */
+    bool deregistered;                           /* the .sub file is no longer ours to write */
+    bool row_by_row;                             /* until the transaction that is open, or comes next, is committed */
+    uint64_t open_changes, open_transactions;    /* of pieces that the destination has not committed */
+    struct dest_stats latest[APPLY_WORKERS_MAX]; /* of each worker's destination, when it was last idle */
+    struct dest_stats base;                      /* of destinations closed before */
     char script_hash[65];
 };
 
@@ -105,6 +112,21 @@ static bool push_frame(struct attempt *a, struct frame *f, unsigned from, struct
     return true;
 }
 
+static enum seg_read timed_next(struct attempt *a, struct frame **f, unsigned *from, struct err *err)
+{
+    struct sub_status *s = a->p->status;
+    uint64_t decompress[2], decode[2];
+    int64_t t0 = clock_mono_us();
+    seg_reader_times(a->reader, &decompress[0], &decode[0]);
+    enum seg_read r = seg_reader_next(a->reader, f, from, err);
+    seg_reader_times(a->reader, &decompress[1], &decode[1]);
+    uint64_t all = (uint64_t)(clock_mono_us() - t0), inner = decompress[1] - decompress[0] + decode[1] - decode[0];
+    atomic_fetch_add(&s->decompress_us, decompress[1] - decompress[0]);
+    atomic_fetch_add(&s->decode_us, decode[1] - decode[0]);
+    atomic_fetch_add(&s->read_us, all > inner ? all - inner : 0);
+    return r;
+}
+
 static bool read_frames(struct attempt *a, struct err *err)
 {
     uint64_t last = a->after_lsn;
@@ -113,9 +135,7 @@ static bool read_frames(struct attempt *a, struct err *err)
         unsigned from = 0;
         if (last >= a->until_lsn)
             return true;
-        int64_t t0 = clock_mono_us();
-        enum seg_read r = seg_reader_next(a->reader, &f, &from, err);
-        atomic_fetch_add(&a->p->status->read_us, (unsigned long long)(clock_mono_us() - t0));
+        enum seg_read r = timed_next(a, &f, &from, err);
         if (r == SEG_READ_FAIL)
             return false;
         if (r == SEG_READ_END) {
@@ -227,18 +247,41 @@ static void *transform_stage(void *arg)
 
 /* --- destination stage: runs on the subscription's own thread --- */
 
+static struct dest **dest_of(struct pipeline *p, unsigned worker)
+{
+    return worker == 0 ? &p->dest : &p->others[worker];
+}
+
+static void add_stats(struct dest_stats *to, const struct dest_stats *d)
+{
+    to->rows_insert += d->rows_insert;
+    to->rows_update += d->rows_update;
+    to->rows_delete += d->rows_delete;
+    to->commits += d->commits;
+    to->batches += d->batches;
+    to->skipped += d->skipped;
+    to->dead_lettered += d->dead_lettered;
+    to->coerced += d->coerced;
+    to->turn_us += d->turn_us;
+    to->commit_us += d->commit_us;
+}
+
 static void publish_dest(struct pipeline *p)
 {
-    const struct dest_stats *d = &p->dest->stats, *b = &p->base;
+    struct dest_stats sum = p->base;
     struct sub_status *s = p->status;
-    atomic_store(&s->rows_insert, b->rows_insert + d->rows_insert);
-    atomic_store(&s->rows_update, b->rows_update + d->rows_update);
-    atomic_store(&s->rows_delete, b->rows_delete + d->rows_delete);
-    atomic_store(&s->commits, b->commits + d->commits);
-    atomic_store(&s->batches, b->batches + d->batches);
-    atomic_store(&s->skipped, b->skipped + d->skipped);
-    atomic_store(&s->dead_lettered, b->dead_lettered + d->dead_lettered);
-    atomic_store(&s->coerced, b->coerced + d->coerced);
+    for (unsigned i = 0; i < p->sub->workers; i++)
+        add_stats(&sum, &p->latest[i]);
+    atomic_store(&s->rows_insert, sum.rows_insert);
+    atomic_store(&s->rows_update, sum.rows_update);
+    atomic_store(&s->rows_delete, sum.rows_delete);
+    atomic_store(&s->commits, sum.commits);
+    atomic_store(&s->batches, sum.batches);
+    atomic_store(&s->skipped, sum.skipped);
+    atomic_store(&s->dead_lettered, sum.dead_lettered);
+    atomic_store(&s->coerced, sum.coerced);
+    atomic_store(&s->turn_us, sum.turn_us);
+    atomic_store(&s->commit_us, sum.commit_us);
 }
 
 /* The reader looks at the slot's state only when it has nothing left to read: while the destination is behind, that is never. */
@@ -314,28 +357,22 @@ static bool confirm(struct pipeline *p, const char *state, struct err *err)
     return true;
 }
 
-static void close_dest(struct pipeline *p)
+static void close_dest(struct pipeline *p, unsigned worker)
 {
-    if (p->dest == NULL)
+    struct dest **d = dest_of(p, worker);
+    if (*d == NULL)
         return;
-    const struct dest_stats *d = &p->dest->stats;
-    p->base.rows_insert += d->rows_insert;
-    p->base.rows_update += d->rows_update;
-    p->base.rows_delete += d->rows_delete;
-    p->base.commits += d->commits;
-    p->base.batches += d->batches;
-    p->base.skipped += d->skipped;
-    p->base.dead_lettered += d->dead_lettered;
-    p->base.coerced += d->coerced;
-    p->dest->ops->close(p->dest);
-    p->dest = NULL;
+    add_stats(&p->base, &(*d)->stats);
+    p->latest[worker] = (struct dest_stats){ 0 };
+    (*d)->ops->close(*d);
+    *d = NULL;
 }
 
 /* Opens if need be, and reads progress; the first time takes the subscription over from whoever had it. */
 static bool attach(struct pipeline *p, bool take, struct err *err)
 {
     if (p->dest != NULL && !p->dest->ops->connected(p->dest))
-        close_dest(p);
+        close_dest(p, 0);
     uint64_t epoch = p->progress.epoch;
     if (p->dest == NULL && !p->ops->open(p->sub, &p->dest, err))
         return false;
@@ -419,6 +456,7 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
         int64_t t0 = clock_mono_us();
         bool ok = p->dest->ops->apply(p->dest, b, mode, err);
         atomic_fetch_add(&p->status->apply_us, (unsigned long long)(clock_mono_us() - t0));
+        p->latest[0] = p->dest->stats;
         if (ok) {
             took(p, b);
             publish_dest(p);
@@ -458,31 +496,200 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
     }
 }
 
+/* --- several batches at once --- */
+
+static bool asked_to_stop(const struct err *err)
+{
+    return stop_level() != STOP_NO && err->code == ERR_STOPPED;
+}
+
+/* After a batch: false with err when the subscription must end. */
+static bool applied(struct pipeline *p, uint64_t lsn, struct err *err)
+{
+    bool behind = lsn < atomic_load(&p->status->flushed_lsn);
+    atomic_store(&p->status->state, behind ? SUB_CATCHUP : SUB_STREAMING);
+    return confirm(p, behind ? "catchup" : "streaming", err);
+}
+
+/* What the destinations know of tables is no longer so, from this worker's on. */
+static void refresh(struct pipeline *p, unsigned first)
+{
+    for (unsigned i = first; i < p->sub->workers; i++) {
+        struct dest *d = *dest_of(p, i);
+        if (d != NULL && d->ops->refresh != NULL)
+            d->ops->refresh(d);
+    }
+}
+
+static enum outcome apply_alone(struct pipeline *p, struct batch *b, struct err *err)
+{
+    uint64_t lsn = batch_last_lsn(b);
+    bool barrier = b->barrier;
+    enum outcome r = apply_batch(p, b, err);
+    batch_free(b);
+    if (r != RUN_DONE || asked_to_stop(err))
+        return r;
+    if (barrier)
+        refresh(p, 1);
+    return applied(p, lsn, err) ? RUN_DONE : RUN_FAIL;
+}
+
+static void keep_stats(struct pipeline *p, const struct job *j)
+{
+    for (unsigned i = 0; i < p->sub->workers; i++)
+        if (*dest_of(p, i) == j->dest)
+            p->latest[i] = j->stats;
+    atomic_fetch_add(&p->status->apply_us, j->us);
+}
+
+/* Ends what is under way, and keeps the books of what was committed. Returns the batches that were not. */
+static unsigned send_back(struct pipeline *p, struct job *jobs)
+{
+    struct job j;
+    unsigned n = 0;
+    workers_abort(p->workers);
+    while (workers_take(p->workers, true, &j)) {
+        keep_stats(p, &j);
+        if (!j.ok) {
+            jobs[n++] = j;
+            continue;
+        }
+        took(p, j.batch);
+        batch_free(j.batch);
+    }
+    workers_reset(p->workers);
+    return n;
+}
+
+/* After reattach: whether the batches can go on behind what the destination has. */
+static bool follows(const struct pipeline *p, uint64_t before, const struct job *jobs, unsigned n)
+{
+    bool ok = p->progress.lsn == before;
+    for (unsigned i = 0; i < n; i++)
+        ok |= p->progress.lsn == batch_last_lsn(jobs[i].batch);
+    return ok;
+}
+
+/* The first of jobs failed, or went back because one behind it failed. All are done again, one by one: an error that was not of the
+ * workers' own making shows there again, and finds its way. */
+static enum outcome one_by_one(struct pipeline *p, struct job *jobs, unsigned n, struct err *err)
+{
+    enum outcome r = RUN_DONE;
+    uint64_t before = p->progress.lsn;
+    unsigned at = 0;
+    while (at + 1 < n && jobs[at].sent_back)
+        at++;
+    *err = jobs[at].err;
+    if (err->code != ERR_STOPPED) {
+        struct err why = *err;
+        atomic_fetch_add(&p->status->one_by_one, 1);
+        slog(SLOG_WARN, "one_by_one", kv_s("subscription", p->sub->name), kv_u("batches", n), kv_s("reason", why.msg));
+        *err = (struct err){ 0 };
+        if (why.transient) /* it may be committed all the same */
+            r = !reattach(p, &why, err)        ? (err->code == ERR_STOPPED ? RUN_DONE : RUN_FAIL)
+                : !follows(p, before, jobs, n) ? RUN_RESTART
+                                               : RUN_DONE;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (r == RUN_DONE && err->code != ERR_STOPPED && batch_last_lsn(jobs[i].batch) > p->progress.lsn)
+            r = apply_alone(p, jobs[i].batch, err);
+        else
+            batch_free(jobs[i].batch);
+    }
+    publish_progress(p);
+    return r;
+}
+
+enum how_many { COLLECT_FINISHED, COLLECT_ONE /* waits for it */, COLLECT_ALL };
+
+/* What the workers have finished, in order. */
+static enum outcome collect(struct pipeline *p, enum how_many what, struct err *err)
+{
+    struct job j, jobs[APPLY_WORKERS_MAX];
+    while (p->workers != NULL && workers_take(p->workers, what != COLLECT_FINISHED, &j)) {
+        keep_stats(p, &j);
+        if (!j.ok) {
+            jobs[0] = j;
+            return one_by_one(p, jobs, 1 + send_back(p, jobs + 1), err);
+        }
+        uint64_t lsn = batch_last_lsn(j.batch);
+        took(p, j.batch);
+        publish_dest(p);
+        batch_free(j.batch);
+        if (!applied(p, lsn, err))
+            return RUN_FAIL;
+        if (what == COLLECT_ONE)
+            what = COLLECT_FINISHED;
+    }
+    return RUN_DONE;
+}
+
+/* A worker that can take a batch, its connection made; -1: none now. */
+static int ready_worker(struct pipeline *p)
+{
+    struct progress g = p->progress;
+    struct err why;
+    int i = workers_idle(p->workers);
+    if (i <= 0)
+        return i == 0 && p->dest->ops->connected(p->dest) ? 0 : -1;
+    struct dest **d = &p->others[i];
+    if (*d != NULL && !(*d)->ops->connected(*d))
+        close_dest(p, (unsigned)i);
+    if (*d != NULL)
+        return i;
+    if (p->worker_failed_us != 0 && clock_mono_us() - p->worker_failed_us < WORKER_AGAIN_US)
+        return -1;
+    if (p->ops->open(p->sub, d, &why)) {
+        if ((*d)->ops->attach(*d, slot_uuid(p->slot), false, p->script_hash, &g, &why))
+            return i;
+        close_dest(p, (unsigned)i);
+    }
+    p->worker_failed_us = clock_mono_us();
+    slog(SLOG_WARN, "worker_not_connected", kv_s("subscription", p->sub->name), kv_u("worker", (unsigned)i + 1),
+         kv_s("reason", why.msg));
+    return -1;
+}
+
+/* Hands b to a worker, or applies it here: pieces and barriers, what goes row by row, and a batch behind which nothing waits. */
+static enum outcome give(struct attempt *a, struct batch *b, struct err *err)
+{
+    struct pipeline *p = a->p;
+    bool serial = p->workers == NULL || b->starts_inside || b->ends_inside || b->barrier || p->row_by_row;
+    bool calm = !serial && workers_under_way(p->workers) == 0 && queue_len(a->batches) == 0;
+    if (!serial && !calm) {
+        int worker = ready_worker(p);
+        if (worker >= 0) {
+            workers_give(p->workers, worker, *dest_of(p, (unsigned)worker), b);
+            return RUN_DONE;
+        }
+    }
+    enum outcome r = collect(p, COLLECT_ALL, err);
+    if (r == RUN_DONE && !asked_to_stop(err))
+        return apply_alone(p, b, err);
+    batch_free(b);
+    return r;
+}
+
 static enum outcome apply_batches(struct attempt *a, struct err *err)
 {
     struct pipeline *p = a->p;
     for (;;) {
+        enum outcome r = RUN_DONE;
+        unsigned under_way = p->workers == NULL ? 0 : workers_under_way(p->workers);
         refresh_slot(p);
         int64_t t0 = clock_mono_us();
-        struct batch *b = queue_pop(a->batches, 500);
+        struct batch *b = queue_pop(a->batches, under_way != 0 ? BUSY_WAIT_MS : IDLE_WAIT_MS);
         atomic_fetch_add(&p->status->wait_us, (unsigned long long)(clock_mono_us() - t0));
-        if (b == NULL) {
-            if (queue_closed(a->batches) && queue_len(a->batches) == 0)
-                return RUN_DONE;
-            if (!confirm(p, "streaming", err))
-                return RUN_FAIL;
-            continue;
-        }
-        bool behind = batch_last_lsn(b) < atomic_load(&p->status->flushed_lsn);
-        enum outcome r = apply_batch(p, b, err);
-        batch_free(b);
-        if (r != RUN_DONE)
-            return r;
-        if (stop_level() != STOP_NO && err->code == ERR_STOPPED)
-            return RUN_DONE;
-        atomic_store(&p->status->state, behind ? SUB_CATCHUP : SUB_STREAMING);
-        if (!confirm(p, behind ? "catchup" : "streaming", err))
+        bool end = b == NULL && queue_closed(a->batches) && queue_len(a->batches) == 0;
+        if (b != NULL)
+            r = give(a, b, err);
+        else if (under_way == 0 && !end && !confirm(p, "streaming", err))
             return RUN_FAIL;
+        under_way = p->workers == NULL ? 0 : workers_under_way(p->workers);
+        if (r == RUN_DONE && under_way != 0 && !asked_to_stop(err))
+            r = collect(p, end ? COLLECT_ALL : under_way == p->sub->workers ? COLLECT_ONE : COLLECT_FINISHED, err);
+        if (r != RUN_DONE || end || asked_to_stop(err))
+            return r;
     }
 }
 
@@ -631,6 +838,15 @@ static enum outcome stage_fault(struct attempt *a, enum outcome r, struct err *e
     return RUN_DONE;
 }
 
+/* A fault that is not the workers' own leaves some under way. */
+static void end_workers(struct pipeline *p)
+{
+    struct job jobs[APPLY_WORKERS_MAX];
+    unsigned n = p->workers == NULL ? 0 : send_back(p, jobs);
+    for (unsigned i = 0; i < n; i++)
+        batch_free(jobs[i].batch);
+}
+
 static enum outcome run_attempt(struct pipeline *p, bool first, uint64_t until_lsn, struct err *err)
 {
     struct attempt a = { .p = p, .until_lsn = until_lsn };
@@ -664,8 +880,10 @@ static enum outcome run_attempt(struct pipeline *p, bool first, uint64_t until_l
         goto out;
     r = apply_batches(&a, err);
 out:
+    end_workers(p);
     if (p->dest != NULL) /* lost while reconnecting; else pieces of a transaction that will not be completed */
         p->dest->ops->rollback(p->dest);
+    refresh(p, 0); /* shapes end with the attempt */
     end_attempt(&a);
     return stage_fault(&a, r, err);
 }
@@ -717,8 +935,13 @@ bool apply_run(const struct subscription *sub, struct sub_status *status, struct
     struct pipeline p = { .sub = sub, .status = status };
     bool ok = false;
     p.ops = dest_find(sub->to, err);
-    if (p.ops != NULL && slot_open(sub->slot, SLOT_READ, &p.slot, err))
+    if (p.ops != NULL && sub->workers > 1 && !p.ops->concurrent) {
+        err_set(err, ERR_CONFIG, "subscription %s: %s is written by one worker: leave --workers out", sub->name,
+                p.ops->name);
+    } else if (p.ops != NULL && (sub->workers == 1 || workers_new((unsigned)sub->workers, &p.workers, err)) &&
+               slot_open(sub->slot, SLOT_READ, &p.slot, err)) {
         ok = run(&p, err);
+    }
     bool registered = p.registered.name[0] != '\0' && !p.deregistered;
     atomic_store(&status->state, ok ? SUB_STOPPED : SUB_ERROR);
     sub_status_error(status, ok ? "" : err->msg);
@@ -728,7 +951,9 @@ bool apply_run(const struct subscription *sub, struct sub_status *status, struct
         *err = confirm_err;
         ok = false;
     }
-    close_dest(&p);
+    workers_free(p.workers);
+    for (unsigned i = 0; i < sub->workers; i++)
+        close_dest(&p, i);
     slot_close(p.slot);
     if (ok)
         slog(SLOG_INFO, "subscription_stopped", kv_s("subscription", sub->name), kv_u("applied_lsn", p.progress.lsn),

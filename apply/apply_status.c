@@ -102,6 +102,7 @@ COUNTER(transactions)
 COUNTER(commits)
 COUNTER(batches)
 COUNTER(fallbacks)
+COUNTER(one_by_one)
 COUNTER(retries)
 COUNTER(skipped)
 COUNTER(dead_lettered)
@@ -164,19 +165,28 @@ static void metrics(void *ctx, struct buf *out)
     metric_family(out, "rowtide_apply_stage_seconds_total", "counter", "Time spent by stage");
     for (size_t i = 0; i < a->n; i++) {
         struct sub_status *s = &a->subs[i];
+        uint64_t apply = atomic_load(&s->apply_us), turn = atomic_load(&s->turn_us),
+                 commit = atomic_load(&s->commit_us);
         const struct {
             const char *stage;
             uint64_t us;
         } stages[] = { { "read", atomic_load(&s->read_us) },
+                       { "decompress", atomic_load(&s->decompress_us) },
+                       { "decode", atomic_load(&s->decode_us) },
                        { "transform", atomic_load(&s->transform_us) },
                        { "wait", atomic_load(&s->wait_us) },
-                       { "apply", atomic_load(&s->apply_us) } };
+                       { "send", apply > turn + commit ? apply - turn - commit : 0 },
+                       { "turn", turn },
+                       { "commit", commit },
+                       { "apply", apply } };
         for (size_t j = 0; j < sizeof stages / sizeof *stages; j++)
             metric_f64(out, "rowtide_apply_stage_seconds_total",
                        (const char *const[]){ "subscription", s->name, "stage", stages[j].stage, NULL },
                        (double)stages[j].us / 1e6);
     }
     family(out, a, "rowtide_apply_fallback_total", "counter", "Batches that went row by row", get_fallbacks);
+    family(out, a, "rowtide_apply_one_by_one_total", "counter",
+           "Times that the workers' batches were rolled back and done again one after the other", get_one_by_one);
     family(out, a, "rowtide_apply_retries_total", "counter", "Retries after deadlocks and lost connections",
            get_retries);
     family(out, a, "rowtide_apply_skipped_total", "counter", "Rows skipped by policy", get_skipped);

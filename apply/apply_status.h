@@ -22,10 +22,10 @@ struct sub_status {
     atomic_ullong changes, transactions; /* applied, cumulative as the destination counts them */
     atomic_ullong flushed_changes;       /* the slot's cumulative count at flushed_lsn */
     atomic_ullong applied_slot_changes;  /* the slot's cumulative count at applied_lsn, as far as known */
-    atomic_ullong rows_insert, rows_update, rows_delete, commits, batches, fallbacks, retries, skipped, dead_lettered,
-        coerced;
+    atomic_ullong rows_insert, rows_update, rows_delete, commits, batches, fallbacks, one_by_one, retries, skipped,
+        dead_lettered, coerced;
     atomic_ullong script_dropped, script_emitted, script_errors, script_memory;
-    atomic_ullong read_us, transform_us, wait_us, apply_us;
+    atomic_ullong read_us, decompress_us, decode_us, transform_us, wait_us, apply_us, turn_us, commit_us;
     pthread_mutex_t lock;
     char destination[128], error[1024];
 };

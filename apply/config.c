@@ -54,6 +54,7 @@ static const struct key keys[] = { { "to", KEY_STRING, AT(to), NULL, NULL },
                                    { "on_error", KEY_CHOICE, AT(on_error), on_error_names, NULL },
                                    { "zero_date", KEY_CHOICE, AT(zero_date), zero_date_names, NULL },
                                    { "nul", KEY_CHOICE, AT(nul), nul_names, NULL },
+                                   { "workers", KEY_COUNT, AT(workers), NULL, NULL },
                                    { "batch", KEY_TABLE, 0, NULL, batch_keys },
                                    { "script", KEY_TABLE, 0, NULL, script_keys },
                                    { NULL, KEY_STRING, 0, NULL, NULL } };
@@ -347,6 +348,9 @@ static int finish(lua_State *L)
             s->slot = copy_text(L, lua_bytes(L, -1), "slot");
         if (s->slot == NULL || s->slot[0] == '\0')
             return luaL_error(L, "%s: slot = \"DIRECTORY\" is missing", r->name);
+        if (s->workers > APPLY_WORKERS_MAX)
+            return luaL_error(L, "%s: subscription \"%s\": workers must lie between 1 and %d", r->name, s->name,
+                              APPLY_WORKERS_MAX);
         bool file = strncmp(s->to, "jsonl:", 6) == 0 && strcmp(s->to, "jsonl:-") != 0;
         if (!resolve(&s->slot, r->dir, 0, &r->err) || !resolve(&s->script, r->dir, 0, &r->err) ||
             (file && !resolve(&s->to, r->dir, 6, &r->err)))

@@ -5,12 +5,14 @@
  * none is open, and commits it together with progress when the batch does not end inside a source transaction. After a
  * false return nobody knows whether the commit reached the server: the caller rolls back (close + open when the
  * connection is gone), attaches with take = false and asks for the LSN before it applies anything again. One thread at
- * a time. */
+ * a time. With --workers there are several of them for one subscription: one attaches with take = true, the others with
+ * take = false; batches that are pieces or barriers are applied while nothing else is under way. */
 #ifndef ROWTIDE_DEST_H
 #define ROWTIDE_DEST_H
 
 #include "batch.h"
 #include "subscription.h"
+#include "turns.h"
 
 struct progress {   /* what a destination remembers about (slot, subscription) */
     bool found;     /* false: this subscription never ran here */
@@ -27,7 +29,7 @@ struct
     dest_stats { /* cumulative since open; read by the status thread without locks: atomics inside the pipeline's copy */
     uint64_t rows_insert, rows_update, rows_delete, commits, batches, fallbacks, retries, skipped, dead_lettered,
         coerced;
-    uint64_t send_us, commit_us;
+    uint64_t turn_us, commit_us; /* waiting for it; progress and COMMIT, with what the server still had to do */
 };
 enum apply_mode {
     APPLY_BATCH, /* compacted and merged */
@@ -36,10 +38,17 @@ enum apply_mode {
 struct dest {
     const struct dest_ops *ops;
     struct dest_stats stats;
+    /* Set while other connections apply the batches before and behind this one (ops->concurrent): what apply() does before
+     * its turn must keep to them, and all else, progress and COMMIT included, waits for it. sent_back: it failed only
+     * because another batch did. */
+    struct turns *turns; /* NULL: alone */
+    uint64_t ticket;
+    bool sent_back;
 };
 struct dest_ops {
     const char *name;   /* "postgresql" */
     bool transactional; /* progress commits with the rows: exactly once */
+    bool concurrent;    /* several may be open for one subscription; apply() then keeps to dest.turns in APPLY_BATCH */
     /* sub stays valid while open. place: kind and address without secrets, for status (I10). */
     bool (*open)(const struct subscription *sub, struct dest **out, struct err *err);
     /* take: in one statement bumps the epoch and reads progress; else checks that the epoch is still ours: ERR_FENCED
@@ -52,7 +61,8 @@ struct dest_ops {
     bool (*apply)(struct dest *d, const struct batch *b, enum apply_mode mode, struct err *err);
     void (*rollback)(struct dest *d); /* cannot fail; legal any time after open */
     bool (*connected)(struct dest *d);
-    void (*close)(struct dest *d); /* frees; NULL is fine */
+    void (*refresh)(struct dest *d); /* another connection changed tables; only where concurrent */
+    void (*close)(struct dest *d);   /* frees; NULL is fine */
     void (*place)(const struct dest *d, struct buf *out);
 };
 /* By URL scheme; ERR_CONFIG lists the known ones. After open, d->ops is what counts: a jsonl: path may turn out to be

@@ -429,7 +429,6 @@ static bool jsonl_apply(struct dest *d, const struct batch *b, enum apply_mode m
 {
     struct jsonl *j = of(d);
     (void)mode; /* nothing is refused here that one row less would help */
-    int64_t t0 = clock_mono_us();
     if (j->done.epoch == 0)
         return err_set(err, ERR_FENCED, "not attached to subscription %s", j->sub->name);
     for (size_t i = 0; i < b->nrows; i++) {
@@ -445,7 +444,6 @@ static bool jsonl_apply(struct dest *d, const struct batch *b, enum apply_mode m
         j->open.changes += b->txns[i].changes;
     j->open.transactions += b->ntxns - (b->ends_inside ? 1 : 0);
     j->base.stats.batches++;
-    j->base.stats.send_us += (uint64_t)(clock_mono_us() - t0);
     return b->ends_inside || commit(j, b, err);
 }
 

@@ -508,6 +508,87 @@ static bool apply_segment(struct postgres *p, const struct batch *b, size_t from
     return mode == APPLY_BATCH ? apply_batched(p, b, from, to, err) : apply_rows(p, b, from, to, err);
 }
 
+/* --- among other connections --- */
+
+static bool sent_back(struct postgres *p, struct err *err)
+{
+    p->base.sent_back = true;
+    return err_set(err, ERR_STOPPED, "a batch before this one was not applied");
+}
+
+static bool knows_all_targets(const struct postgres *p, const struct batch *b)
+{
+    for (size_t i = 0; i < b->nrows; i++)
+        if (b->rows[i].shape == NULL || b->rows[i].shape->id >= p->ntargets ||
+            p->targets[b->rows[i].shape->id] == NULL || b->rows[i].op > OUT_DELETE)
+            return false;
+    return true;
+}
+
+/* Says what each row touches; late[i] is set for those that must wait for the turn. Returns their number. */
+static size_t find_late(struct postgres *p, const struct batch *b, bool *late)
+{
+    struct touch touches[PG_TOUCHES_MAX];
+    size_t found = 0, n;
+    if (!knows_all_targets(p, b)) { /* tables may have to be made, or read while nobody changes them */
+        turns_touch_all(p->base.turns, p->base.ticket);
+        memset(late, true, b->nrows * sizeof *late);
+        return b->nrows;
+    }
+    for (size_t i = 0; i < b->nrows; i++) {
+        const struct outrow *r = &b->rows[i];
+        late[i] = true;
+        if (pg_deps_row(p->targets[r->shape->id]->deps, r, touches, &n))
+            late[i] = turns_touch(p->base.turns, p->base.ticket, touches, n);
+        else
+            turns_touch_all(p->base.turns, p->base.ticket);
+        found += late[i];
+    }
+    return found;
+}
+
+/* The rows of b, early ones first, each kind in the source's order: they have nothing in common that would tell. */
+static bool early_first(const struct batch *b, const bool *late, size_t nlate, struct batch *out, struct err *err)
+{
+    size_t early = 0, behind = b->nrows - nlate;
+    *out = *b;
+    if (nlate == 0 || nlate == b->nrows)
+        return true;
+    out->rows = arena_alloc(b->arena, b->nrows * sizeof *out->rows, err);
+    if (out->rows == NULL)
+        return false;
+    for (size_t i = 0; i < b->nrows; i++)
+        out->rows[late[i] ? behind++ : early++] = b->rows[i];
+    return true;
+}
+
+/* Before the turn: begins, and applies the rows that no batch under way has to do with. *ordered is b with those in
+ * front, *from the first that is left. */
+static bool apply_early(struct postgres *p, const struct batch *b, struct batch *ordered, size_t *from, struct err *err)
+{
+    struct turns *turns = p->base.turns;
+    bool *late = arena_zalloc(b->arena, b->nrows + 1, err);
+    if (late == NULL)
+        return false;
+    if (!turns_enter(turns, p->base.ticket))
+        return sent_back(p, err);
+    size_t nlate = find_late(p, b, late);
+    turns_entered(turns, p->base.ticket);
+    *from = b->nrows - nlate;
+    if (!early_first(b, late, nlate, ordered, err))
+        return false;
+    if (*from != 0 && (!apply_batched(p, ordered, 0, *from, err) || !pg_link_drain(p->link, err)))
+        return false;
+    if (pg_link_failure(p->link)->set)
+        return failed(p, ordered, err);
+    p->unchecked = false;
+    fault_point("apply.before_turn");
+    int64_t t0 = clock_mono_us();
+    bool ok = turns_wait(turns, p->base.ticket);
+    p->base.stats.turn_us += (uint64_t)(clock_mono_us() - t0);
+    return ok || sent_back(p, err);
+}
+
 /* --- DDL --- */
 
 static bool table_of(struct postgres *p, const struct ddl_table *t, struct pg_table **out, struct err *err)
@@ -670,9 +751,16 @@ static bool apply_ddl(struct postgres *p, const struct outrow *r, struct err *er
 
 static bool apply_everything(struct postgres *p, const struct batch *b, enum apply_mode mode, struct err *err)
 {
+    struct batch ordered;
+    size_t from = 0;
     if (!begin(p, err))
         return false;
-    for (size_t i = 0; i < b->nrows;) {
+    if (p->base.turns != NULL) {
+        if (!apply_early(p, b, &ordered, &from, err))
+            return false;
+        b = &ordered;
+    }
+    for (size_t i = from; i < b->nrows;) {
         if (b->rows[i].op == OUT_DDL) {
             if (!apply_ddl(p, &b->rows[i++], err))
                 return false;
@@ -774,14 +862,11 @@ static bool postgres_apply(struct dest *d, const struct batch *b, enum apply_mod
         return not_connected(err);
     if (p->epoch == 0)
         return err_set(err, ERR_FENCED, "not attached to subscription %s", p->sub->name);
-    int64_t t0 = clock_mono_us();
-    bool ok = apply_everything(p, b, mode, err);
-    if (!ok) {
+    if (!apply_everything(p, b, mode, err)) {
         look_for_fence(p, b, err);
         return false;
     }
     p->base.stats.batches++;
-    p->base.stats.send_us += (uint64_t)(clock_mono_us() - t0);
     return true;
 }
 
@@ -864,6 +949,11 @@ static bool postgres_attach(struct dest *d, const uint8_t slot[16], bool take, c
     return true;
 }
 
+static void postgres_refresh(struct dest *d)
+{
+    forget_catalog(of(d));
+}
+
 static bool postgres_connected(struct dest *d)
 {
     struct postgres *p = of(d);
@@ -918,11 +1008,13 @@ static bool postgres_open(const struct subscription *sub, struct dest **out, str
 const struct dest_ops dest_postgres_ops = {
     .name = "postgresql",
     .transactional = true,
+    .concurrent = true,
     .open = postgres_open,
     .attach = postgres_attach,
     .apply = postgres_apply,
     .rollback = postgres_rollback,
     .connected = postgres_connected,
+    .refresh = postgres_refresh,
     .close = postgres_close,
     .place = postgres_place,
 };

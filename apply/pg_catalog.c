@@ -24,8 +24,11 @@ static const char columns_sql[] =
     "ELSE t.typtype = 'e' OR EXISTS (SELECT 1 FROM pg_operator o WHERE o.oprname = '=' AND o.oprleft = t.oid AND "
     "o.oprright = t.oid) END FROM c JOIN b ON b.attnum = c.attnum JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd' "
     "JOIN pg_namespace n ON n.oid = t.typnamespace ORDER BY c.attnum";
+/* Odd: what equality of the columns' values does not tell. indnullsnotdistinct is there from 15 on. */
 static const char indexes_sql[] =
-    "SELECT i.indisprimary, i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL, "
+    "SELECT i.indisprimary, i.indisexclusion OR i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR "
+    "coalesce((to_jsonb(i)->>'indnullsnotdistinct')::bool, false) OR EXISTS (SELECT 1 FROM pg_collation c WHERE "
+    "c.oid = ANY(i.indcollation::oid[]) AND NOT c.collisdeterministic), "
     "array_to_string((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1], ' ') FROM pg_index i WHERE i.indrelid = "
     "$1::oid AND "
     "(i.indisunique OR i.indisexclusion) AND i.indislive ORDER BY i.indisprimary DESC, i.indexrelid";
@@ -33,7 +36,15 @@ static const char fires_sql[] =
     "SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = $1::oid AND NOT tgisinternal AND tgenabled IN ('O', "
     "'A')), "
     "EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND (conrelid = $1::oid OR confrelid = $1::oid)), "
-    "EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = $1::oid AND ev_type <> '1')";
+    "EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = $1::oid AND ev_type <> '1'), "
+    "EXISTS (SELECT 1 FROM pg_inherits WHERE inhrelid = $1::oid OR inhparent = $1::oid), "
+    "(SELECT relrowsecurity FROM pg_class WHERE oid = $1::oid), "
+    "EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::oid AND NOT (confdeltype IN ('a', "
+    "'r') "
+    "AND confupdtype IN ('a', 'r')))";
+static const char references_sql[] = "SELECT confrelid, array_to_string(conkey, ' '), array_to_string(confkey, ' ') "
+                                     "FROM pg_constraint WHERE contype = 'f' "
+                                     "AND conrelid = $1::oid ORDER BY oid";
 
 void pg_table_free(struct pg_table *t)
 {
@@ -45,6 +56,8 @@ void pg_table_free(struct pg_table *t)
         free(t->cols[i].text);
     }
     free(t->cols);
+    free(t->uniques);
+    free(t->references);
     free(t->schema);
     free(t->name);
     free(t);
@@ -111,21 +124,77 @@ static void note_index(struct pg_table *t, bool odd, const char *attnums)
     }
 }
 
+static int column_of(const struct pg_table *t, long attnum)
+{
+    for (unsigned i = 0; i < t->ncols; i++)
+        if (t->cols[i].attnum == attnum)
+            return (int)i;
+    return -1;
+}
+
+/* Adds a key to *list. own: attnums here; theirs: what they are called at `table`. */
+static bool add_unique(const struct pg_table *t, struct pg_unique **list, unsigned *count, uint32_t table,
+                       const char *own, const char *theirs, struct err *err)
+{
+    struct pg_unique *u = realloc(*list, (*count + 1) * sizeof *u);
+    if (u == NULL)
+        return err_nomem(err);
+    *list = u;
+    u += *count;
+    *u = (struct pg_unique){ .table = table };
+    char *p, *q;
+    for (;; own = p, theirs = q) {
+        long a = strtol(own, &p, 10), b = strtol(theirs, &q, 10);
+        if (p == own || q == theirs || u->n == sizeof u->col / sizeof *u->col)
+            break;
+        int c = column_of(t, a);
+        unsigned at = u->n++;
+        for (; at > 0 && u->attnum[at - 1] > b; at--) {
+            u->attnum[at] = u->attnum[at - 1];
+            u->col[at] = u->col[at - 1];
+        }
+        u->attnum[at] = (int16_t)b;
+        u->col[at] = (uint16_t)c; /* both are columns: the catalog says so */
+    }
+    ++*count;
+    return true;
+}
+
+static bool read_references(struct pg_link *l, const char *oid, struct pg_table *t, struct err *err)
+{
+    PGresult *r;
+    if (!pg_link_query(l, references_sql, &oid, 1, &r, err))
+        return false;
+    bool ok = true;
+    for (int i = 0; ok && i < PQntuples(r); i++)
+        ok = add_unique(t, &t->references, &t->nreferences, (uint32_t)strtoul(PQgetvalue(r, i, 0), NULL, 10),
+                        PQgetvalue(r, i, 1), PQgetvalue(r, i, 2), err);
+    PQclear(r);
+    return ok;
+}
+
 static bool read_rules(struct pg_link *l, const char *oid, struct pg_table *t, struct err *err)
 {
     PGresult *r;
     if (!pg_link_query(l, indexes_sql, &oid, 1, &r, err))
         return false;
-    for (int i = 0; i < PQntuples(r); i++)
-        note_index(t, yes(r, i, 1), PQgetvalue(r, i, 2));
+    bool ok = true;
+    for (int i = 0; ok && i < PQntuples(r); i++) {
+        const char *attnums = PQgetvalue(r, i, 2);
+        note_index(t, yes(r, i, 1), attnums);
+        ok = yes(r, i, 1) || add_unique(t, &t->uniques, &t->nuniques, t->oid, attnums, attnums, err);
+    }
     PQclear(r);
-    if (!pg_link_query(l, fires_sql, &oid, 1, &r, err))
+    if (!ok || !pg_link_query(l, fires_sql, &oid, 1, &r, err))
         return false;
     t->triggers = yes(r, 0, 0);
     t->foreign_keys = yes(r, 0, 1);
     t->rules = yes(r, 0, 2);
+    t->family = yes(r, 0, 3);
+    t->row_security = yes(r, 0, 4);
+    t->cascades = yes(r, 0, 5);
     PQclear(r);
-    return true;
+    return !t->foreign_keys || read_references(l, oid, t, err);
 }
 
 bool pg_catalog_table(struct pg_link *l, const char *schema, const char *name, struct pg_table **out, struct err *err)

@@ -22,6 +22,12 @@ struct pg_column {
     bool has_default; /* or is an identity column */
     bool guarded;     /* part of a unique key or exclusion constraint that is not the table's first key */
 };
+struct pg_unique {  /* columns of a plain unique index, or of a foreign key: numbers into cols */
+    uint32_t table; /* oid of the table whose key it is: for a foreign key, the other one */
+    unsigned n;
+    uint16_t col[32];
+    int16_t attnum[32]; /* of each at `table`; ascending */
+};
 struct pg_table {
     uint32_t oid;
     char kind; /* pg_class.relkind: r p v f */
@@ -35,6 +41,11 @@ struct pg_table {
     bool triggers;     /* that fire for us */
     bool foreign_keys; /* in or out */
     bool rules;
+    bool family;                            /* is a partition, or takes part in inheritance */
+    bool row_security;                      /* COPY is refused then */
+    bool cascades;                          /* a foreign key elsewhere changes rows there when rows here change */
+    struct pg_unique *uniques, *references; /* all plain unique keys; foreign keys of this table */
+    unsigned nuniques, nreferences;
 };
 struct pg_link;
 /* *out NULL: there is no such table. schema "" is public. */

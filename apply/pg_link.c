@@ -136,6 +136,15 @@ static bool push(struct pg_link *l, struct pending p, struct err *err)
     return true;
 }
 
+static void check_count(struct pg_link *l, long got, const struct pending *p)
+{
+    if (got == p->want || l->failure.set)
+        return;
+    l->failure = (struct pg_failure){ .set = true, .counted = true, .tag = p->tag, .want = p->want, .got = got };
+    snprintf(l->failure.message, sizeof l->failure.message, "%ld rows of the destination match instead of %ld", got,
+             p->want);
+}
+
 static void take(struct pg_link *l, PGresult *r)
 {
     struct pending *p = &l->ring[l->head];
@@ -144,13 +153,8 @@ static void take(struct pg_link *l, PGresult *r)
         l->answered = p->tag;
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
         long got = p->want < 0 ? -1 : strtol(PQcmdTuples(r), NULL, 10);
-        if (p->want >= 0 && got != p->want && !l->failure.set) {
-            l->failure = (struct pg_failure){
-                .set = true, .counted = true, .tag = p->tag, .want = p->want, .got = got
-            };
-            snprintf(l->failure.message, sizeof l->failure.message, "%ld rows of the destination match instead of %ld",
-                     got, p->want);
-        }
+        if (p->want >= 0)
+            check_count(l, got, p);
         if (p->keep && l->kept == NULL) {
             l->kept = r;
             r = NULL;
@@ -298,6 +302,87 @@ bool pg_link_savepoint(struct pg_link *l, struct err *err)
 bool pg_link_drain(struct pg_link *l, struct err *err)
 {
     return (!l->unsynced || put_sync(l, err)) && pump(l, 0, err);
+}
+
+/* --- COPY --- */
+
+/* Until the kernel has everything; answer: and the next result can be had without waiting. */
+static bool settle(struct pg_link *l, bool answer, struct err *err)
+{
+    for (;;) {
+        int left = PQflush(l->conn);
+        if (left < 0)
+            return lost(l, err);
+        if (left == 0 && (!answer || PQisBusy(l->conn) == 0))
+            return true;
+        struct pollfd fd = { PQsocket(l->conn), (short)(POLLIN | (left != 0 ? POLLOUT : 0)), 0 };
+        int ready = poll(&fd, 1, POLL_MS);
+        if (ready < 0 && errno != EINTR)
+            return err_sys(err, "poll");
+        if (stop_level() == STOP_NOW)
+            return err_set(err, ERR_STOPPED, "asked to stop at once while PostgreSQL was at work");
+        if (ready > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && PQconsumeInput(l->conn) == 0)
+            return lost(l, err);
+    }
+}
+
+/* Reads results to their end, and goes back to pipeline mode. */
+static bool end_copy(struct pg_link *l, long want, uint64_t tag, struct err *err)
+{
+    struct pending p = { .want = want, .tag = tag };
+    for (;;) {
+        if (!settle(l, true, err))
+            return false;
+        PGresult *r = PQgetResult(l->conn);
+        if (r == NULL)
+            break;
+        if (PQresultStatus(r) != PGRES_COMMAND_OK)
+            fail_result(&l->failure, r, &p);
+        else if (want >= 0)
+            check_count(l, strtol(PQcmdTuples(r), NULL, 10), &p);
+        PQclear(r);
+        if (PQstatus(l->conn) == CONNECTION_BAD)
+            return lost(l, err);
+    }
+    return PQenterPipelineMode(l->conn) == 1 || lost(l, err);
+}
+
+bool pg_link_copy_begin(struct pg_link *l, const char *sql, uint64_t tag, bool *started, struct err *err)
+{
+    *started = false;
+    if (!pg_link_drain(l, err))
+        return false;
+    if (l->failure.set)
+        return true;
+    if (PQexitPipelineMode(l->conn) == 0 || PQsendQuery(l->conn, sql) == 0)
+        return lost(l, err);
+    if (!settle(l, true, err))
+        return false;
+    PGresult *r = PQgetResult(l->conn);
+    *started = PQresultStatus(r) == PGRES_COPY_IN;
+    if (!*started)
+        fail_result(&l->failure, r, &(struct pending){ .want = -1, .tag = tag });
+    PQclear(r);
+    return *started || end_copy(l, -1, tag, err);
+}
+
+bool pg_link_copy_put(struct pg_link *l, struct bytes data, struct err *err)
+{
+    for (size_t at = 0, n; at < data.n; at += n) {
+        n = data.n - at > FLUSH_BYTES ? FLUSH_BYTES : data.n - at;
+        if (PQputCopyData(l->conn, (const char *)data.p + at, (int)n) != 1)
+            return lost(l, err);
+        if (!settle(l, false, err))
+            return false;
+    }
+    return true;
+}
+
+bool pg_link_copy_end(struct pg_link *l, long want, uint64_t tag, struct err *err)
+{
+    if (PQputCopyEnd(l->conn, want < 0 ? "given up" : NULL) != 1)
+        return lost(l, err);
+    return end_copy(l, want, tag, err);
 }
 
 const struct pg_failure *pg_link_failure(const struct pg_link *l)

@@ -43,6 +43,12 @@ bool pg_link_prepare(struct pg_link *l, const char *name, const char *sql, const
                      uint64_t tag, struct err *err);
 bool pg_link_savepoint(struct pg_link *l,
                        struct err *err); /* puts a sync, so that an error behind it leaves what is before it */
+/* COPY ... FROM STDIN, outside of pipeline mode until its end: waits for the answers that are due first. *started false:
+ * a failure, earlier or of the COPY itself, is in pg_link_failure. */
+bool pg_link_copy_begin(struct pg_link *l, const char *sql, uint64_t tag, bool *started, struct err *err);
+bool pg_link_copy_put(struct pg_link *l, struct bytes data, struct err *err);
+/* want: rows it must have taken; -1: the sender gives up, the transaction is over. Waits for the answer. */
+bool pg_link_copy_end(struct pg_link *l, long want, uint64_t tag, struct err *err);
 /* Sends everything and waits for every answer. False when the connection is gone (ERR_NET, transient); a server's
  * error is no false. */
 bool pg_link_drain(struct pg_link *l, struct err *err);

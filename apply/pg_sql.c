@@ -143,6 +143,17 @@ void pg_sql_insert(struct buf *out, const struct pg_sql_spec *s)
     put_unnest(out, s->nset);
 }
 
+void pg_sql_copy(struct buf *out, const struct pg_sql_spec *s)
+{
+    buf_str(out, "COPY ");
+    put_table(out, s->table);
+    for (unsigned i = 0; i < s->nset; i++) {
+        buf_str(out, i == 0 ? " (" : ",");
+        pg_ident(out, bytes_str(s->set[i].col->name));
+    }
+    buf_str(out, ") FROM STDIN (FORMAT binary)");
+}
+
 void pg_sql_update(struct buf *out, const struct pg_sql_spec *s)
 {
     open_check(out, s);

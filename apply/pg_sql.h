@@ -31,6 +31,7 @@ struct pg_sql_spec {
     unsigned nwhere; /* at least 1 */
 };
 void pg_sql_insert(struct buf *out, const struct pg_sql_spec *s);
+void pg_sql_copy(struct buf *out, const struct pg_sql_spec *s); /* the columns of `set`, binary, from the client */
 void pg_sql_update(struct buf *out, const struct pg_sql_spec *s);
 void pg_sql_delete(struct buf *out, const struct pg_sql_spec *s);
 

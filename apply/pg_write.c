@@ -12,6 +12,7 @@ enum {
     STATEMENTS_MAX = 1000,
     CHUNK_ROWS = 5000,
     CHUNK_BYTES = 1 << 20,
+    COPY_ROWS = 500,                   /* from so many on, COPY is worth its round trips */
     VALUE_MAX = (1 << 30) - (1 << 16), /* PostgreSQL's field limit is 1 GB */
     DATA_KEPT = 16 << 20,
     ARRAY_OF_TEXT = 1009
@@ -111,6 +112,11 @@ bool pg_target_new(const struct shape *s, struct pg_table *table, struct pg_targ
         if (!table->cols[at].generated)
             p->dst[i] = &table->cols[at];
     }
+    p->deps = pg_deps_new(s, table, p->dst);
+    if (p->deps == NULL) {
+        pg_target_free(p);
+        return err_nomem(err);
+    }
     p->table = table;
     set_traits(p);
     *out = p;
@@ -122,6 +128,7 @@ void pg_target_free(struct pg_target *t)
     if (t == NULL)
         return;
     pg_table_free(t->table);
+    pg_deps_free(t->deps);
     free(t->dst);
     free(t->guard);
     free(t);
@@ -438,25 +445,141 @@ static size_t row_bytes(const struct shape *s, const struct val *row)
     return n;
 }
 
+/* Rows of g from `from` on that make one statement. */
+static size_t chunk(const struct pg_target *t, const struct plan_group *g, size_t from)
+{
+    size_t n = 0, bytes = 0;
+    while (from + n < g->n && n < CHUNK_ROWS) {
+        bytes += row_bytes(t->shape, g->new_rows[from + n]);
+        if (n != 0 && bytes > CHUNK_BYTES)
+            break;
+        n++;
+    }
+    return n;
+}
+
+/* --- COPY --- */
+
+/* The same as INSERT where nothing fires and every value has a binary form. */
+static bool copyable(const struct pg_target *t, const struct plan_group *g)
+{
+    unsigned written = 0;
+    if (g->op != OUT_INSERT || g->n < COPY_ROWS || !t->traits.merge || t->table->kind != 'r' || t->table->row_security)
+        return false;
+    for (unsigned i = 0; i < t->shape->ncols; i++) {
+        const struct pg_column *c = t->dst[i];
+        if (c != NULL && (c->is_array || c->is_enum || pg_array_oid(c->type) == 0))
+            return false;
+        written += c != NULL;
+    }
+    return written != 0;
+}
+
+static enum pg_form copy_value(struct pg_writer *w, const struct pg_target *t, const struct val *row, unsigned col,
+                               struct err *err)
+{
+    size_t at = w->data.n;
+    buf_be(&w->data, UINT32_MAX, 4); /* length -1: NULL */
+    enum pg_form f = pg_encode(&w->policy, t->dst[col], &t->shape->cols[col], &row[col], false, &w->data, &w->coerced,
+                               err);
+    size_t n = w->data.n - at - 4;
+    if (f == PG_BAD)
+        err_ctx(err, "column %.*s", BYTES_FMT(t->shape->cols[col].name));
+    if (f == PG_DONE && n > VALUE_MAX) {
+        err_set(err, ERR_DATA, "column %.*s: %zu bytes are more than PostgreSQL takes in one value",
+                BYTES_FMT(t->shape->cols[col].name), n);
+        return PG_BAD;
+    }
+    if (f == PG_DONE && !w->data.failed)
+        for (unsigned i = 0; i < 4; i++)
+            w->data.p[at + i] = (uint8_t)(n >> (24 - 8 * i));
+    return f;
+}
+
+/* Rows [from, from + n) of g into w->data; *done of them, fewer when one has a value that only goes as text. */
+static bool copy_rows(struct pg_writer *w, const struct pg_target *t, const struct plan_group *g, size_t from, size_t n,
+                      unsigned ncols, size_t *done, struct err *err)
+{
+    for (*done = 0; *done < n; ++*done) {
+        size_t at = w->data.n;
+        uint64_t coerced = w->coerced;
+        buf_be(&w->data, ncols, 2);
+        for (unsigned i = 0; i < t->shape->ncols; i++) {
+            enum pg_form f = t->dst[i] == NULL ? PG_DONE : copy_value(w, t, g->new_rows[from + *done], i, err);
+            if (f == PG_BAD)
+                return false;
+            if (f == PG_CAST) {
+                w->data.n = at;
+                w->coerced = coerced;
+                return buf_ok(&w->data, err);
+            }
+        }
+    }
+    return buf_ok(&w->data, err);
+}
+
+/* As many rows of g as have binary forms; *copied of them. */
+static bool write_copy(struct pg_writer *w, struct pg_link *l, const struct pg_target *t, const struct plan_group *g,
+                       uint64_t tag, size_t *copied, size_t *bad, struct err *err)
+{
+    static const uint8_t head[19] = "PGCOPY\n\377\r\n"; /* then flags and the length of an extension: 0 */
+    unsigned ncols = 0;
+    bool started = false;
+    *copied = 0;
+    for (unsigned i = 0; i < t->shape->ncols; i++)
+        if (t->dst[i] != NULL)
+            w->cols[ncols++] = (struct pg_sql_col){ .col = t->dst[i] };
+    struct pg_sql_spec spec = { .table = t->table, .set = w->cols, .nset = ncols };
+    buf_reset(&w->sql);
+    pg_sql_copy(&w->sql, &spec);
+    if (!buf_ok(&w->sql, err))
+        return false;
+    for (size_t n, done; *copied < g->n; *copied += done) {
+        n = chunk(t, g, *copied);
+        if (w->data.cap > DATA_KEPT)
+            buf_free(&w->data);
+        buf_reset(&w->data);
+        if (!started)
+            buf_put(&w->data, head, sizeof head);
+        if (!copy_rows(w, t, g, *copied, n, ncols, &done, err)) {
+            struct err ignored; /* what the server says of a COPY that is given up, or nothing any more */
+            *bad = *copied + done;
+            if (started)
+                pg_link_copy_end(l, -1, tag, &ignored);
+            return false;
+        }
+        if (!started && done == 0)
+            return true;
+        if (!started && !pg_link_copy_begin(l, buf_cstr(&w->sql), tag, &started, err))
+            return false;
+        if (!started) /* a failure, which pg_link_failure tells */
+            return true;
+        if (!pg_link_copy_put(l, buf_view(&w->data), err))
+            return false;
+        if (done < n) {
+            *copied += done;
+            break;
+        }
+    }
+    static const uint8_t end[] = { 0xff, 0xff };
+    return pg_link_copy_put(l, (struct bytes){ end, sizeof end }, err) && pg_link_copy_end(l, (long)*copied, tag, err);
+}
+
 bool pg_write_group(struct pg_writer *w, struct pg_link *l, const struct pg_target *t, const struct plan_group *g,
                     uint64_t tag, bool *unchecked, size_t *bad, struct err *err)
 {
+    size_t from = 0;
     *bad = 0;
     if (!room(w, 2 * t->shape->ncols + 1, err) || (g->op == OUT_INSERT && !no_absent(t, g, err)))
         return false;
-    for (size_t from = 0; from < g->n;) {
-        size_t n = 0, bytes = 0;
-        while (from + n < g->n && n < CHUNK_ROWS) {
-            bytes += row_bytes(t->shape, g->new_rows[from + n]);
-            if (n != 0 && bytes > CHUNK_BYTES)
-                break;
-            n++;
-        }
+    if (copyable(t, g) && !write_copy(w, l, t, g, tag, &from, bad, err))
+        return false;
+    for (size_t n; from < g->n && !pg_link_failure(l)->set; from += n) {
+        n = chunk(t, g, from);
         if (!send_chunk(w, l, t, g, from, n, tag, unchecked, bad, err)) {
             *bad += from;
             return false;
         }
-        from += n;
     }
     return true;
 }

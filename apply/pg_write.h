@@ -6,6 +6,7 @@
 #define ROWTIDE_PG_WRITE_H
 
 #include "compact.h"
+#include "pg_deps.h"
 #include "pg_encode.h"
 #include "pg_link.h"
 
@@ -15,6 +16,7 @@ struct pg_target { /* one shape at its destination table */
     const struct pg_column **dst; /* per shape column; NULL: generated there, not written */
     bool *guard;                  /* what traits.guard points to */
     struct compact_traits traits;
+    struct pg_deps *deps;
 };
 /* Matches columns by name. False and *missing: the table lacks that column of the shape. Takes table over only on
  * success. */

@@ -7,6 +7,7 @@ void subscription_defaults(struct subscription *s)
 {
     *s = (struct subscription){ .on_error = ON_ERROR_STOP,
                                 .batch_rows = 5000,
+                                .workers = 1,
                                 .batch_bytes = UINT64_C(4) << 20,
                                 .script_memory = UINT64_C(16) << 20,
                                 .script_steps = 10000000,

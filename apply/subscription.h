@@ -7,11 +7,13 @@
 
 enum zero_date_policy { ZERO_DATE_NULL, ZERO_DATE_ERROR };
 enum nul_policy { NUL_ERROR, NUL_STRIP, NUL_REPLACE /* U+2400 */ };
+enum { APPLY_WORKERS_MAX = 16 };
 struct subscription { /* strings owned */
     char *slot, *name, *to, *script;
     bool create, evolve, once;
     enum script_error_policy on_error; /* for script errors and for rows the destination refuses */
     uint64_t batch_rows, batch_bytes;
+    uint64_t workers; /* connections that write at the same time, 1 .. APPLY_WORKERS_MAX */
     uint64_t script_memory, script_steps;
     enum zero_date_policy zero_date;
     enum nul_policy nul;

@@ -30,6 +30,7 @@ struct seg_reader {
     uint64_t at;      /* offset of the next frame in seg */
     uint64_t durable; /* LSNs up to here are in a sealed segment: durable whatever a stale state says */
     struct buf payload;
+    uint64_t decompress_us, decode_us;
 };
 
 /* --- finding a segment --- */
@@ -144,14 +145,20 @@ static enum look find_frame(struct segment *g, uint64_t lsn, uint64_t *at, struc
     }
 }
 
-static bool load_frame(struct segment *g, const struct segment_frame *f, struct buf *payload, struct frame **out,
-                       struct err *err)
+static bool load_frame(struct seg_reader *r, const struct segment_frame *f, struct frame **out, struct err *err)
 {
+    struct segment *g = r->seg;
+    struct buf *payload = &r->payload;
+    uint64_t before = segment_decompress_us(g);
     buf_reset(payload);
-    if (!segment_read(g, f, payload, err))
+    bool read = segment_read(g, f, payload, err);
+    r->decompress_us += segment_decompress_us(g) - before;
+    if (!read)
         return false;
+    int64_t t0 = clock_mono_us();
     bool ok = frame_decode(buf_view(payload), &f->info, segment_relations(g), out, err) ||
               err_ctx(err, "segment %s, offset %llu", segment_file(g), (unsigned long long)f->offset);
+    r->decode_us += (uint64_t)(clock_mono_us() - t0);
     if (payload->cap > FRAME_SIZE_MAX) /* one huge row must not hold its memory for ever */
         buf_free(payload);
     return ok;
@@ -227,7 +234,7 @@ static bool fetch(struct seg_reader *r, struct segment_frame *f, struct frame **
         uint64_t at = r->at;
         enum look look = find_frame(r->seg, r->next_lsn, &at, f, err);
         bool replaced = !segment_is_file(r->seg, slot_dirfd(r->slot));
-        if (look == LOOK_FOUND && load_frame(r->seg, f, &r->payload, out, err)) {
+        if (look == LOOK_FOUND && load_frame(r, f, out, err)) {
             r->at = at;
             r->fresh = false;
             return true;
@@ -294,6 +301,12 @@ enum seg_read seg_reader_next(struct seg_reader *r, struct frame **out, unsigned
     *out = frame;
     *from = first;
     return SEG_READ_FRAME;
+}
+
+void seg_reader_times(const struct seg_reader *r, uint64_t *decompress_us, uint64_t *decode_us)
+{
+    *decompress_us = r->decompress_us;
+    *decode_us = r->decode_us;
 }
 
 /* --- waiting --- */

@@ -2,6 +2,7 @@
  * which frames a reader may see (seg_reader.c), what recovery keeps (seg_writer.c). */
 #include "segment.h"
 
+#include "clock.h"
 #include "file.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ struct segment {
     uint64_t loaded; /* RELATIONS frames up to this offset are in relations */
     struct zcodec *z;
     struct buf stored;
+    uint64_t decompress_us;
 };
 
 static bool at(struct err *err, const struct segment *s, uint64_t off)
@@ -183,10 +185,17 @@ static bool read_frame(struct segment *s, const struct segment_frame *f, struct 
     if (b.type != f->type || b.stored_size != f->stored_size || b.raw_size != f->raw_size ||
         b.info.first_lsn != f->info.first_lsn || b.info.nrecords != f->info.nrecords)
         return err_set(err, ERR_CORRUPT, "another frame than the index says");
+    int64_t t0 = clock_mono_us();
     bool ok = zblock_open(s->z, &b, bytes_of(s->stored.p + ZB_HEADER_SIZE, b.stored_size), out, err);
+    s->decompress_us += (uint64_t)(clock_mono_us() - t0);
     if (s->stored.cap > KEEP_BYTES)
         buf_free(&s->stored);
     return ok;
+}
+
+uint64_t segment_decompress_us(const struct segment *s)
+{
+    return s->decompress_us;
 }
 
 bool segment_read(struct segment *s, const struct segment_frame *f, struct buf *out, struct err *err)

@@ -20,6 +20,8 @@ enum seg_read seg_reader_next(struct seg_reader *r, struct frame **out, unsigned
 bool seg_reader_wait(struct seg_reader *r, int timeout_ms, int wake_fd, struct err *err);
 /* The state as last read (refreshed by _next at the end and by _wait). */
 const struct slot_state *seg_reader_state(const struct seg_reader *r);
+/* Microseconds so far inside seg_reader_next; the rest of its time is reading. */
+void seg_reader_times(const struct seg_reader *r, uint64_t *decompress_us, uint64_t *decode_us);
 const struct slot *seg_reader_slot(const struct seg_reader *r);
 uint64_t seg_reader_first_lsn(const struct seg_reader *r); /* the oldest LSN that the slot still has */
 /* What the log says about the commit at lsn (I4's comparison). *known false when lsn lies just before the oldest segment (then out is

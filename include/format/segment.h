@@ -72,6 +72,7 @@ uint64_t segment_first_offset(const struct segment *s);
 uint64_t segment_next_offset(const struct segment_frame *f);
 /* Reads, checks and decompresses a frame's payload (appended to out). */
 bool segment_read(struct segment *s, const struct segment_frame *f, struct buf *out, struct err *err);
+uint64_t segment_decompress_us(const struct segment *s); /* time that segment_read spent on it since segment_open */
 /* Device and inode of the open file: tells whether a name still means it. */
 bool segment_is_file(const struct segment *s, int dirfd);
 /* Relations seen so far: grows as RELATIONS frames are passed to it, or whole from the footer. */

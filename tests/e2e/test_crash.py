@@ -12,6 +12,7 @@ SMALL = ("--segment-size", "64KiB", "--frame-size", "16KiB")
 CAPTURE_POINTS = ["frame_before_write:1", "frame_before_write:7", "frame_after_write:1", "frame_after_write:9", "frame_after_fsync:1",
                   "frame_after_fsync:4", "state_after_write:2", "seal_before_rename:1", "seal_before_rename:2", "seal_after_rename:1",
                   "mid_transaction:1", "mid_transaction:3", "relation_after_write:1", "relation_after_write:2"]
+WORKER_POINTS = ["before_turn:3", "before_commit:4", "after_commit:5"]
 APPLY_POINTS = ["before_begin:1", "before_begin:3", "after_rows:1", "after_rows:4", "before_commit:1", "before_commit:3",
                 "after_commit:1", "after_commit:4", "before_confirm:1", "before_confirm:2"]
 
@@ -64,6 +65,23 @@ def test_apply_killed_at(lab, point):
     lab.apply(*args, name="killed").run(code=-9, env={"ROWTIDE_FAULT": "apply." + point})
     lab.apply(*args).run()
     check_all(lab, "t", "u")
+
+
+@pytest.mark.combos("libmariadb-mysql97")
+def test_workers_killed_at(lab):
+    """The same with batches of several workers under way: one slot, a destination of its own for each point."""
+    fill(lab)
+    lab.capture("--once", *SMALL).run()
+    lab.keep_everything()
+    args = ("--create", "--evolve", "--once", "--batch-rows", "20", "--workers", "2")
+    for point in WORKER_POINTS:
+        lab.dest("DROP SCHEMA IF EXISTS rowtide, %s CASCADE" % lab.db)
+        to = ("--name", point.replace(":", "_"))
+        lab.apply(*args, *to, name="killed").run(code=-9, env={"ROWTIDE_FAULT": "apply." + point})
+        lab.apply(*args, *to).run()
+        lab.assert_equal("t", "u")
+        lab.assert_counts(to[1])
+        lab.tool.run("slot", "drop", lab.slot, "--name", to[1])
 
 
 def killed_again_and_again(lab, seconds, segment="256KiB"):

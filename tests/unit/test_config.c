@@ -52,6 +52,8 @@ static const struct {
     { "slot = '/s' subscripton 'a' { to = 'p:' }", "!unknown word \"subscripton\" (did you mean \"subscription\"?)" },
     { "slot = env 'RT_NOT_SET'", "!rt.conf.lua:1: environment variable RT_NOT_SET is not set" },
     { "slot = env(5)", "!bad argument" },
+    { "slot='/s' subscription 'a' { to='x', workers=17 }", "!\"a\": workers must lie between 1 and 16" },
+    { "slot='/s' subscription 'a' { to='x', workers=0 }", "!workers must be at least 1" },
     { "os.exit(0)", "!unknown word \"os\"" },
     { "string.rep('x', 5)", "!unknown word \"string\"" },
     { "while true do end", "!stopped after" },

@@ -1,0 +1,191 @@
+/* turns.c - see turns.h. One table from key to the last ticket that wrote and the last that read it; what is committed
+ * counts no more and is dropped when the table grows. */
+#include "turns.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS_MIN = 1 << 14 };
+
+struct use {                 /* of a key, by a ticket; 0: none */
+    uint64_t ticket, before; /* before: the last other one */
+    bool late;
+};
+struct slot {
+    uint64_t key; /* 0: free */
+    struct use write, read;
+};
+struct turns {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    uint64_t entered; /* guarded by lock, like aborted */
+    bool aborted;
+    atomic_ullong committed;
+    /* of whoever is entering */
+    struct slot *slots; /* open addressing */
+    size_t n, mask;
+    uint64_t all; /* the last ticket that may have touched anything */
+};
+
+struct turns *turns_new(void)
+{
+    struct turns *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->slots = calloc(SLOTS_MIN, sizeof *t->slots);
+    t->mask = SLOTS_MIN - 1;
+    if (t->slots == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
+        free(t->slots);
+        free(t);
+        return NULL;
+    }
+    if (pthread_cond_init(&t->moved, NULL) != 0) {
+        pthread_mutex_destroy(&t->lock);
+        free(t->slots);
+        free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void turns_free(struct turns *t)
+{
+    if (t == NULL)
+        return;
+    pthread_cond_destroy(&t->moved);
+    pthread_mutex_destroy(&t->lock);
+    free(t->slots);
+    free(t);
+}
+
+void turns_reset(struct turns *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->entered = t->all = 0;
+    t->aborted = false;
+    atomic_store(&t->committed, 0);
+    memset(t->slots, 0, (t->mask + 1) * sizeof *t->slots);
+    t->n = 0;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* --- keys --- */
+
+static struct slot *find(struct slot *slots, size_t mask, uint64_t key)
+{
+    size_t at = (key ^ key >> 32) & mask;
+    while (slots[at].key != 0 && slots[at].key != key)
+        at = (at + 1) & mask;
+    return &slots[at];
+}
+
+/* Makes room: committed uses go, and the table doubles if that does not help. */
+static bool room(struct turns *t, size_t more)
+{
+    uint64_t committed = atomic_load(&t->committed);
+    if ((t->n + more) * 2 <= t->mask)
+        return true;
+    size_t live = 0, cap = SLOTS_MIN;
+    for (size_t i = 0; i <= t->mask; i++)
+        live += t->slots[i].write.ticket > committed || t->slots[i].read.ticket > committed;
+    while (cap < (live + more) * 4)
+        cap *= 2;
+    struct slot *slots = calloc(cap, sizeof *slots);
+    if (slots == NULL)
+        return false;
+    for (size_t i = 0; i <= t->mask; i++)
+        if (t->slots[i].write.ticket > committed || t->slots[i].read.ticket > committed)
+            *find(slots, cap - 1, t->slots[i].key) = t->slots[i];
+    free(t->slots);
+    t->slots = slots;
+    t->mask = cap - 1;
+    t->n = live;
+    return true;
+}
+
+static bool in_the_way(const struct use *u, uint64_t ticket, uint64_t committed)
+{
+    return u->ticket == ticket ? u->late || u->before > committed : u->ticket > committed;
+}
+
+static void use(struct use *u, uint64_t ticket, bool late)
+{
+    if (u->ticket != ticket)
+        *u = (struct use){ ticket, u->ticket, false };
+    u->late |= late;
+}
+
+bool turns_touch(struct turns *t, uint64_t ticket, const struct touch *touches, size_t n)
+{
+    uint64_t committed = atomic_load(&t->committed);
+    bool late = t->all > committed;
+    if (!room(t, n)) {
+        turns_touch_all(t, ticket);
+        return true;
+    }
+    for (size_t i = 0; i < n && !late; i++) {
+        const struct slot *s = find(t->slots, t->mask, touches[i].key | 1);
+        late = in_the_way(&s->write, ticket, committed) ||
+               (touches[i].write && in_the_way(&s->read, ticket, committed));
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct slot *s = find(t->slots, t->mask, touches[i].key | 1);
+        t->n += s->key == 0;
+        s->key = touches[i].key | 1;
+        use(touches[i].write ? &s->write : &s->read, ticket, late);
+    }
+    return late;
+}
+
+void turns_touch_all(struct turns *t, uint64_t ticket)
+{
+    t->all = ticket;
+}
+
+/* --- order --- */
+
+bool turns_enter(struct turns *t, uint64_t ticket)
+{
+    pthread_mutex_lock(&t->lock);
+    while (!t->aborted && t->entered != ticket - 1)
+        pthread_cond_wait(&t->moved, &t->lock);
+    bool ok = !t->aborted;
+    pthread_mutex_unlock(&t->lock);
+    return ok;
+}
+
+void turns_entered(struct turns *t, uint64_t ticket)
+{
+    pthread_mutex_lock(&t->lock);
+    t->entered = ticket;
+    pthread_cond_broadcast(&t->moved);
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool turns_wait(struct turns *t, uint64_t ticket)
+{
+    pthread_mutex_lock(&t->lock);
+    while (!t->aborted && atomic_load(&t->committed) != ticket - 1)
+        pthread_cond_wait(&t->moved, &t->lock);
+    bool ok = !t->aborted;
+    pthread_mutex_unlock(&t->lock);
+    return ok;
+}
+
+void turns_committed(struct turns *t, uint64_t ticket)
+{
+    pthread_mutex_lock(&t->lock);
+    atomic_store(&t->committed, ticket);
+    pthread_cond_broadcast(&t->moved);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void turns_abort(struct turns *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->aborted = true;
+    pthread_cond_broadcast(&t->moved);
+    pthread_mutex_unlock(&t->lock);
+}
