@@ -15,6 +15,7 @@
 
 enum {
     MIN_MYSQL = 80001, /* binlog_row_metadata */
+    SINCE_PERSIST = 80000,
     MIN_MARIADB = 100500,
     OLDEST_MYSQL = 50600, /* with a schema server */
     OLDEST_MARIADB = 100200,
@@ -83,9 +84,9 @@ static int64_t var_number(const struct preflight_run *r, const char *name, int64
 static const char *mend_var(const struct preflight_run *r, const char *name, const char *value, char *out, size_t cap)
 {
     const char *q = value[0] >= '0' && value[0] <= '9' ? "" : "'";
-    if (r->mariadb)
-        snprintf(out, cap, "SET GLOBAL %s = %s%s%s; and for the next start in my.cnf, section [mariadbd]: %s = %s",
-                 name, q, value, q, name, value);
+    if (r->mariadb || r->version < SINCE_PERSIST)
+        snprintf(out, cap, "SET GLOBAL %s = %s%s%s; and for the next start in my.cnf, section [%s]: %s = %s", name, q,
+                 value, q, r->mariadb ? "mariadbd" : "mysqld", name, value);
     else
         snprintf(out, cap, "SET PERSIST %s = %s%s%s;", name, q, value, q);
     return out;

@@ -161,6 +161,8 @@ static bool insist(struct schema_history *h, bool (*attempt)(struct schema_histo
             return true;
         if (err->code != ERR_NET)
             return false;
+        if (h->server != NULL)
+            slog(SLOG_WARN, "schema_server_lost", kv_s("reason", err->msg));
         lose_server(h);
         if (clock_mono_us() - since > UNREACHABLE_US || !stop_sleep_ms(RETRY_MS))
             return err_ctx(err, "the schema server");
