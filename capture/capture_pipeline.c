@@ -350,6 +350,13 @@ static bool preflight(struct pipeline *p, struct err *err)
                                     .schema_server = p->o->schema_server != NULL,
                                     .accept_unlogged_cascades = p->o->accept_unlogged_cascades };
     struct binlog_client *c = NULL;
+    struct slot_segment *segments;
+    size_t n;
+    if (!slot_segments(p->slot, &segments, &n, err))
+        return false;
+    free(segments);
+    po.goes_on = n > 0;
+    po.starts_now = n == 0 && strcmp(p->o->start, "now") == 0;
     if (!binlog_client_connect(&p->url, PREFLIGHT_TIMEOUT_S, &c, err))
         return false;
     set_client(p, c);
