@@ -130,8 +130,9 @@ enum stream_step xa_commit(struct binlog_stream *s, uint32_t when, struct bytes 
         return commit_prepared(s, when, b, frame_size, err);
     err_set(
         err, ERR_LOST,
-        "XA COMMIT %s: it was prepared before this slot began, or while sql_log_bin was off, so that its rows, which "
-        "may be of captured tables, are not known; start a new slot from a fresh copy of the tables",
+        "XA COMMIT %s: it was prepared before this slot began (or with sql_log_bin off, or the slot's directory " XA_DIR
+        " was lost), so that its rows, which may be of captured tables, are not known; start a new slot from a fresh "
+        "copy of the tables",
         s->xid);
     return stream_fail(s, err);
 }
