@@ -7,50 +7,93 @@
 #include "schema_statement.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 enum { SAVEPOINTS_MAX = 256 };
 
-/* Remembers how many captured changes lie before the savepoint. Forgotten ones are as if at the transaction's begin:
- * that stops. */
-static bool add_savepoint(struct binlog_stream *s, struct bytes name, struct err *err)
+static struct frame_builder *changes_go_to(struct binlog_stream *s, struct frame_builder *b)
 {
-    if (name.n > SAVEPOINT_NAME_MAX)
-        return true;
-    if (s->savepoints == NULL && (s->savepoints = calloc(SAVEPOINTS_MAX, sizeof *s->savepoints)) == NULL)
-        return err_nomem(err);
-    unsigned i = 0;
-    while (i < s->nsavepoints && !bytes_eq_str(name, s->savepoints[i].name))
-        i++;
-    if (i == SAVEPOINTS_MAX)
-        return true;
-    memcpy(s->savepoints[i].name, name.p, name.n);
-    s->savepoints[i].name[name.n] = '\0';
-    s->savepoints[i].changes = s->changes;
-    if (i == s->nsavepoints)
-        s->nsavepoints++;
+    return s->xa ? xa_store_builder(s->o.xa) : b;
+}
+
+/* The servers compare names without case, and without accents, which is not done here. */
+static struct savepoint *find_savepoint(struct binlog_stream *s, struct bytes name)
+{
+    for (unsigned i = 0; i < s->nsavepoints; i++) {
+        struct savepoint *p = &s->savepoints[i];
+        if (strlen(p->name) == name.n && strncasecmp(p->name, (const char *)name.p, name.n) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static bool is_ascii(struct bytes b)
+{
+    for (size_t i = 0; i < b.n; i++) {
+        if (b.p[i] >= 0x80 || b.p[i] == 0)
+            return false;
+    }
     return true;
 }
 
-static enum stream_step on_rollback_to(struct binlog_stream *s, struct bytes sql, struct bytes name, struct err *err)
+/* Those that cannot be remembered make savepoints_unsure: going back to any then stops. */
+static bool add_savepoint(struct binlog_stream *s, struct bytes name, struct frame_builder *b, struct err *err)
 {
-    uint64_t before = 0;
-    for (unsigned i = 0; i < s->nsavepoints; i++) {
-        if (bytes_eq_str(name, s->savepoints[i].name))
-            before = s->savepoints[i].changes;
+    if (s->savepoints == NULL && (s->savepoints = calloc(SAVEPOINTS_MAX, sizeof *s->savepoints)) == NULL)
+        return err_nomem(err);
+    struct savepoint *p = find_savepoint(s, name);
+    if (p == NULL && name.n <= SAVEPOINT_NAME_MAX && s->nsavepoints < SAVEPOINTS_MAX && is_ascii(name))
+        p = &s->savepoints[s->nsavepoints++];
+    if (p == NULL) {
+        s->savepoints_unsure = true;
+        return true;
     }
-    if (s->changes == before)
+    memcpy(p->name, name.p, name.n);
+    p->name[name.n] = '\0';
+    p->begun = s->begun;
+    p->changes = s->changes;
+    p->next_lsn = frame_builder_next_lsn(changes_go_to(s, b));
+    p->stats = s->stats;
+    return true;
+}
+
+/* Both servers leave out themselves what ROLLBACK TO takes back, except that MariaDB, and MySQL without GTIDs, cannot when
+ * the transaction also changed a non-transactional table or created a temporary one: then the rows and this statement are
+ * in the binlog. */
+static enum stream_step on_rollback_to(struct binlog_stream *s, struct bytes sql, struct bytes name,
+                                       struct frame_builder *b, struct err *err)
+{
+    const struct savepoint *to = s->savepoints_unsure || !is_ascii(name) ? NULL : find_savepoint(s, name);
+    struct frame_builder *from = changes_go_to(s, b);
+    if (s->changes == (to == NULL ? 0 : to->changes))
         return STREAM_INSIDE;
-    err_set(err, ERR_UNSUPPORTED,
-            "\"%.*s\" takes back row changes of captured tables in the middle of their transaction (it also created a "
-            "temporary table, or changed a non-transactional one, so that the server could not leave them out): not "
-            "supported; start a new slot from a fresh copy of the tables",
-            BYTES_FMT(sql));
-    return stream_fail(s, err);
+    uint64_t first = frame_builder_next_lsn(from) - frame_builder_records(from);
+    if (to == NULL)
+        err_set(err, ERR_UNSUPPORTED,
+                "\"%.*s\" takes back row changes of captured tables in the middle of their transaction, back to a "
+                "savepoint that is not known (more than %d of them, or a name that is long or not ASCII); start a new "
+                "slot from a fresh copy of the tables",
+                BYTES_FMT(sql), SAVEPOINTS_MAX);
+    else if (to->next_lsn < first)
+        err_set(err, ERR_UNSUPPORTED,
+                "\"%.*s\" takes back row changes of captured tables in the middle of their transaction, and they are "
+                "more than --frame-size, so that they are written already; give capture a larger one (16MiB at most), "
+                "or start a new slot from a fresh copy of the tables",
+                BYTES_FMT(sql));
+    if (to == NULL || to->next_lsn < first)
+        return stream_fail(s, err);
+    if (!frame_builder_rewind(from, to->next_lsn, err))
+        return stream_fail(s, err);
+    s->changes = to->changes;
+    s->begun = to->begun;
+    txn_count_from(s, &to->stats);
+    return STREAM_INSIDE;
 }
 
 /* BEGIN, COMMIT, SAVEPOINT, XA ...: what both servers write around row events. */
 static enum stream_step on_word(struct binlog_stream *s, const struct binlog_event *e, struct bytes sql,
-                                enum stmt_word word, struct bytes name, struct frame_builder *b, struct err *err)
+                                enum stmt_word word, struct bytes name, struct frame_builder *b, size_t frame_size,
+                                struct err *err)
 {
     bool open = s->state == TXN_OPEN;
     switch (word) {
@@ -59,23 +102,23 @@ static enum stream_step on_word(struct binlog_stream *s, const struct binlog_eve
         if (open)
             return stream_misplaced(s, word == WORD_BEGIN ? "BEGIN" : "XA START", err);
         s->state = TXN_OPEN;
-        return STREAM_INSIDE;
+        return word == WORD_BEGIN || xa_begin(s, err) ? STREAM_INSIDE : stream_fail(s, err);
     case WORD_COMMIT:
-        return s->state == TXN_NONE ? stream_misplaced(s, "COMMIT", err) : txn_commit(s, e, b, err);
+        return s->state == TXN_NONE ? stream_misplaced(s, "COMMIT", err) : txn_commit(s, e->when, b, err);
     case WORD_ROLLBACK:
         return txn_roll_back(s, err);
     case WORD_SAVEPOINT:
-        return !open || add_savepoint(s, name, err) ? STREAM_INSIDE : stream_fail(s, err);
+        return !open || add_savepoint(s, name, b, err) ? STREAM_INSIDE : stream_fail(s, err);
     case WORD_ROLLBACK_TO:
-        return on_rollback_to(s, sql, name, err);
+        return on_rollback_to(s, sql, name, b, err);
     case WORD_RELEASE:
         return STREAM_INSIDE;
     case WORD_XA_END: /* XA_PREPARE follows */
         return open ? STREAM_INSIDE : stream_misplaced(s, "XA END", err);
-    case WORD_XA_COMMIT: /* of what was prepared without touching captured tables: see on_xa_prepare */
-        return open ? stream_misplaced(s, "XA COMMIT", err) : txn_commit(s, e, b, err);
+    case WORD_XA_COMMIT:
+        return xa_commit(s, e->when, name, b, frame_size, err);
     case WORD_XA_ROLLBACK:
-        return txn_roll_back(s, err);
+        return xa_roll_back(s, name, err);
     case WORD_XA_OTHER:
     case WORD_OTHER:
         break;
@@ -159,7 +202,7 @@ static const char *ddl_refusal(const struct binlog_stream *s, const struct ev_qu
 {
     if (q->error_code != 0 && d->kind != DDL_DROP_TABLE)
         return "ended with an error at the source and may be half done";
-    if (s->state == TXN_OPEN && d->kind != DDL_CREATE_TABLE)
+    if (s->state == TXN_OPEN && (s->xa || d->kind != DDL_CREATE_TABLE))
         return "stands inside a transaction, which no server that is supported writes";
     if (!valid)
         return "is not valid text in its session's character set";
@@ -205,13 +248,13 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
     if (!to_utf8(s, q, &sql, &valid, err) || !ddl_parse(sql, &ctx, s->arena, &d, err))
         return stream_fail(s, err);
     if (d.kind == DDL_TRANSACTION)
-        return on_word(s, e, sql, WORD_OTHER, sql, b, err);
+        return on_word(s, e, sql, WORD_OTHER, sql, b, 0, err);
     if (d.kind == DDL_DML) {
         struct stmt_dml m = { .schema = q->schema, .sql = sql, .parsed = &d };
         statement_schemas(statement_status_vars(e), s->fmt.mariadb, &m);
         if (!check_dml(s, &m, err))
             return stream_fail(s, err);
-        return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e, b, err);
+        return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e->when, b, err);
     }
     /* CREATE TABLE ... SELECT: MySQL 8.0.21 on writes BEGIN, the statement with these words at its end, rows, XID;
      * MariaDB a GTID that begins a transaction, the statement, rows, XID or COMMIT. The DDL record then stands in one
@@ -236,20 +279,20 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
         if (!add_ddl(s, e, q, sql, &d, b, err))
             return stream_fail(s, err);
     }
-    return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e, b, err);
+    return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e->when, b, err);
 }
 
 enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                             struct err *err)
+                             size_t frame_size, struct err *err)
 {
     struct ev_query q;
     struct bytes name;
     if (!binlog_parse_query(e, &s->fmt, &s->scratch, &q, err))
         return stream_fail(s, err);
     if (s->alter == ALTER_START || s->alter == ALTER_ROLLBACK) /* not done yet, or never: the table is as it was */
-        return txn_commit(s, e, b, err);
+        return txn_commit(s, e->when, b, err);
     enum stmt_word word = statement_word(q.sql, &name);
-    return word != WORD_OTHER ? on_word(s, e, q.sql, word, name, b, err) : on_statement(s, e, &q, b, err);
+    return word != WORD_OTHER ? on_word(s, e, q.sql, word, name, b, frame_size, err) : on_statement(s, e, &q, b, err);
 }
 
 /* LOAD DATA in statement format. */

@@ -92,10 +92,14 @@ enum stmt_word statement_word(struct bytes sql, struct bytes *name)
         return WORD_XA_START;
     if (take_word(&sql, "END"))
         return WORD_XA_END;
-    if (take_word(&sql, "COMMIT"))
+    if (take_word(&sql, "COMMIT")) {
+        *name = sql;
         return WORD_XA_COMMIT;
-    if (take_word(&sql, "ROLLBACK"))
+    }
+    if (take_word(&sql, "ROLLBACK")) {
+        *name = sql;
         return WORD_XA_ROLLBACK;
+    }
     return WORD_XA_OTHER;
 }
 

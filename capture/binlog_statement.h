@@ -21,7 +21,7 @@ enum stmt_word { /* the first words, comments skipped */
                  WORD_XA_ROLLBACK,
                  WORD_XA_OTHER
 };
-/* *name: a savepoint's (without backquotes), else empty; a view into sql. */
+/* *name: a savepoint's (without backquotes), or what follows XA COMMIT and XA ROLLBACK; else empty. A view into sql. */
 enum stmt_word statement_word(struct bytes sql, struct bytes *name);
 
 /* MySQL >= 8.0.21 marks CREATE TABLE ... SELECT by these words at its end: rows of the same transaction follow. *sql

@@ -112,6 +112,8 @@ static enum stream_step on_gtid(struct binlog_stream *s, const struct binlog_eve
         s->alter = statement_alter_phase(e);
     s->state = g.begins ? TXN_OPEN : TXN_GTID;
     s->txn_bytes = e->size;
+    if (g.xa_prepare && !xa_begin(s, err))
+        return stream_fail(s, err);
     return STREAM_INSIDE;
 }
 
@@ -150,25 +152,7 @@ static enum stream_step on_xid(struct binlog_stream *s, const struct binlog_even
     uint64_t xid;
     if (s->state != TXN_OPEN)
         return stream_misplaced(s, "XID", err);
-    return binlog_parse_xid(e, &xid, err) ? txn_commit(s, e, b, err) : stream_fail(s, err);
-}
-
-static enum stream_step on_xa_prepare(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                                      struct err *err)
-{
-    if (s->state != TXN_OPEN)
-        return stream_misplaced(s, "XA_PREPARE", err);
-    if (e->body.n == 0) {
-        err_set(err, ERR_CORRUPT, "XA_PREPARE: truncated");
-        return stream_fail(s, err);
-    }
-    bool one_phase = e->body.p[0] != 0; /* XA COMMIT ... ONE PHASE: this is the commit */
-    if (one_phase || !s->begun)
-        return txn_commit(s, e, b, err);
-    err_set(err, ERR_UNSUPPORTED,
-            "XA PREPARE of a transaction that changes a captured table: XA transactions on captured tables are not "
-            "supported yet; nothing of it was written to the slot");
-    return stream_fail(s, err);
+    return binlog_parse_xid(e, &xid, err) ? txn_commit(s, e->when, b, err) : stream_fail(s, err);
 }
 
 /* --- files --- */
@@ -320,7 +304,7 @@ static enum stream_step on_payload(struct binlog_stream *s, const struct binlog_
  *  PARTIAL_UPDATE_ROWS 39      rows; JSON differences are applied to the old row (json_diff.c)
  *  TRANSACTION_PAYLOAD 40      its events, by this same table; only directly behind a GTID
  *  XID 16                      commit; outside of a transaction: stop
- *  XA_PREPARE 38               commit when one-phase or nothing captured in it, else stop
+ *  XA_PREPARE 38               commit when one-phase, else what came is kept until XA COMMIT or XA ROLLBACK (QUERY)
  *  HEARTBEAT 27 41             offset by GTID; nothing else
  *  INTVAR 5, RAND 13, USER_VAR 14, BEGIN_LOAD_QUERY 17, APPEND_BLOCK 9, DELETE_FILE 11
  *                              passed over: parts of a statement-format change, which the statement
@@ -347,11 +331,11 @@ static enum stream_step dispatch(struct binlog_stream *s, const struct binlog_ev
         return on_gtid(s, e, err);
     case EV_QUERY:
     case EV_MARIADB_QUERY_COMPRESSED:
-        return query_event(s, e, b, err);
+        return query_event(s, e, b, frame_size, err);
     case EV_XID:
         return on_xid(s, e, b, err);
     case EV_XA_PREPARE:
-        return on_xa_prepare(s, e, b, err);
+        return xa_prepare(s, e, b, frame_size, err);
     case EV_PREVIOUS_GTIDS:
     case EV_MARIADB_GTID_LIST:
         return on_gtid_list(s, e, err);
@@ -508,7 +492,10 @@ enum stream_step binlog_stream_event(struct binlog_stream *s, struct bytes event
 enum stream_step binlog_stream_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size,
                                         struct err *err)
 {
-    enum stream_step r = txn_rows_continue(s, b, frame_size, err);
+    enum stream_step r = s->xa_rows != NULL ? xa_commit_continue(s, b, frame_size, err)
+                                            : txn_rows_continue(s, b, frame_size, err);
+    if (r != STREAM_INSIDE)
+        s->payload_open = s->payload_open && r == STREAM_ROWS_FULL;
     if (r != STREAM_INSIDE || !s->payload_open)
         return r;
     if (s->payload_last)

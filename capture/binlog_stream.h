@@ -1,7 +1,8 @@
 /* binlog_stream.h - the transaction state machine: raw binlog events in, log records out (into a frame builder).
  *
  * Keeps the running source position, decides what is captured, and stops at what it does not understand (I3). No
- * connection, no files, no threads: the same code serves a live source, binlog files, tests and the fuzzer.
+ * connection, no threads, no files but those of prepared XA transactions (xa_store.h): the same code serves a live
+ * source, binlog files, tests and the fuzzer. An XA transaction becomes records when it is committed.
  *
  * The position is taken at the end of a whole transaction, never inside (I2): binlog_stream_position is that place at
  * any time. Its file:offset is an event border from which a dump by file and offset can go on; it moves as the stream
@@ -14,10 +15,12 @@
 #include "frame.h"
 #include "pattern.h"
 #include "schema_source.h"
+#include "xa_store.h"
 
 struct binlog_stream_options {
     const struct pattern *tables;       /* must outlive the stream */
     const struct schema_source *schema; /* asked where TABLE_MAP has no column names, told of DDL; NULL: none */
+    struct xa_store *xa;                /* must outlive the stream; NULL: an XA transaction stops */
     uint64_t max_event; /* bytes: a larger event stops; holds for those inside a TRANSACTION_PAYLOAD, too */
 };
 struct binlog_stream_stats { /* cumulative; what was rolled back or abandoned is not counted as changes */
@@ -41,7 +44,8 @@ enum stream_step {
     /* The open transaction never was (its source crashed), or was rolled back: the builder's open part must be cut,
      * from the log too. The position may have moved: what COMMIT and BOUNDARY make due is due here, too. */
     STREAM_ABANDONED,
-    STREAM_ROWS_FULL, /* the builder reached frame_size inside an event: hand it on, then call binlog_stream_continue */
+    STREAM_ROWS_FULL, /* the builder reached frame_size inside an event (of rows, or XA COMMIT): hand it on, then call
+                         binlog_stream_continue */
     STREAM_FAIL
 };
 /* Takes one whole event, which must stay until the step is not STREAM_ROWS_FULL. Errors name file:offset, GTID and

@@ -1,5 +1,5 @@
 /* binlog_stream_inside.h - private to binlog_stream.c (events, files, payloads), binlog_txn.c (transactions, position,
- * rows) and binlog_query.c (statements): the state, and what they call of each other. */
+ * rows), binlog_query.c (statements) and binlog_xa.c (XA transactions): the state, and what they call of each other. */
 #ifndef ROWTIDE_BINLOG_STREAM_INSIDE_H
 #define ROWTIDE_BINLOG_STREAM_INSIDE_H
 
@@ -17,7 +17,9 @@ enum { SAVEPOINT_NAME_MAX = 256 };
 
 struct savepoint {
     char name[SAVEPOINT_NAME_MAX + 1];
-    uint64_t changes; /* captured ones before it */
+    bool begun;                 /* the transaction's BEGIN record is before it */
+    uint64_t changes, next_lsn; /* captured ones before it; of the next record */
+    struct binlog_stream_stats stats;
 };
 
 struct binlog_stream {
@@ -39,6 +41,11 @@ struct binlog_stream {
     uint64_t txn_bytes;
     struct savepoint *savepoints; /* allocated when first needed */
 
+    struct xa_rows *xa_rows;  /* an XA transaction being committed: the rest of its rows */
+    struct frame *xa_frame;   /* the part of them at hand, or NULL */
+    unsigned xa_at;           /* its next record */
+    char xid[XA_XID_MAX + 1]; /* the transaction's name */
+
     struct payload *payload; /* a TRANSACTION_PAYLOAD being read; allocated when first needed */
     struct row_reader rows;  /* a rows event being read, when rows_open */
     struct val *old_row, *new_row;
@@ -55,6 +62,8 @@ struct binlog_stream {
     bool begun;      /* the open transaction's BEGIN record is written */
     bool file_ended; /* the source went on to another file since it began */
     bool payload_open, payload_last, rows_open;
+    bool savepoints_unsure; /* one of them could not be remembered */
+    bool xa;                /* the open transaction is one that will be prepared: its changes go to the XA store */
 };
 
 /* --- binlog_txn.c --- */
@@ -66,10 +75,13 @@ enum stream_step stream_misplaced(struct binlog_stream *s, const char *what, str
 void stream_take_position(struct binlog_stream *s, bool transaction_end);
 /* The open transaction never was: nothing of it counts, its GTID neither. */
 void txn_forget(struct binlog_stream *s);
+/* Changes are counted as they were then. */
+void txn_count_from(struct binlog_stream *s, const struct binlog_stream_stats *before);
 bool txn_begin(struct binlog_stream *s, struct frame_builder *b, uint32_t when,
                struct err *err); /* once per transaction */
-enum stream_step txn_commit(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                            struct err *err);
+/* when: the event's header, seconds UTC; what counts when no GTID event says better. */
+enum stream_step txn_commit(struct binlog_stream *s, uint32_t when, struct frame_builder *b, struct err *err);
+bool txn_end_filtered(struct binlog_stream *s, struct err *err); /* of which nothing is in the log */
 enum stream_step txn_roll_back(struct binlog_stream *s, struct err *err);
 /* A COMMIT record with the GTIDs that were filtered since the last one. */
 bool txn_write_commit(struct binlog_stream *s, const char *file, uint64_t offset, struct frame_builder *b,
@@ -82,7 +94,19 @@ enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder
 
 /* --- binlog_query.c --- */
 enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                             struct err *err);
+                             size_t frame_size, struct err *err);
 enum stream_step query_load(struct binlog_stream *s, const struct binlog_event *e, struct err *err);
+
+/* --- binlog_xa.c --- */
+bool xa_begin(struct binlog_stream *s, struct err *err); /* XA START: the open transaction will be prepared */
+enum stream_step xa_prepare(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                            size_t frame_size, struct err *err);
+/* XA COMMIT and XA ROLLBACK; xid: its text. */
+enum stream_step xa_commit(struct binlog_stream *s, uint32_t when, struct bytes xid, struct frame_builder *b,
+                           size_t frame_size, struct err *err);
+enum stream_step xa_roll_back(struct binlog_stream *s, struct bytes xid, struct err *err);
+enum stream_step xa_commit_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size,
+                                    struct err *err);
+void xa_forget(struct binlog_stream *s); /* the open transaction is no XA transaction any more */
 
 #endif

@@ -39,19 +39,24 @@ static void end_rows(struct binlog_stream *s)
     s->rows_open = false;
 }
 
+void txn_count_from(struct binlog_stream *s, const struct binlog_stream_stats *before)
+{
+    s->stats.inserts = before->inserts;
+    s->stats.updates = before->updates;
+    s->stats.deletes = before->deletes;
+    s->stats.ddl = before->ddl;
+}
+
 static void uncount(struct binlog_stream *s)
 {
-    if (!s->begun)
-        return;
-    s->stats.inserts = s->stats_before.inserts;
-    s->stats.updates = s->stats_before.updates;
-    s->stats.deletes = s->stats_before.deletes;
-    s->stats.ddl = s->stats_before.ddl;
+    if (s->begun)
+        txn_count_from(s, &s->stats_before);
 }
 
 static void close_transaction(struct binlog_stream *s)
 {
     end_rows(s);
+    xa_forget(s);
     table_defs_end_statement(s->defs);
     s->state = TXN_NONE;
     s->alter = ALTER_WHOLE;
@@ -59,6 +64,7 @@ static void close_transaction(struct binlog_stream *s)
     s->file_ended = false;
     s->changes = 0;
     s->nsavepoints = 0;
+    s->savepoints_unsure = false;
     s->txn_bytes = 0;
     memset(&s->gtid, 0, sizeof s->gtid);
 }
@@ -131,8 +137,7 @@ bool txn_write_commit(struct binlog_stream *s, const char *file, uint64_t offset
     return true;
 }
 
-/* The end of a transaction of which nothing is in the log. */
-static bool end_filtered(struct binlog_stream *s, struct err *err)
+bool txn_end_filtered(struct binlog_stream *s, struct err *err)
 {
     if (!take_gtid(s, s->pos.gtids, err) || !take_gtid(s, s->consumed, err))
         return false;
@@ -151,14 +156,15 @@ static bool is_last_in_payload(struct binlog_stream *s, struct err *err)
            err_set(err, ERR_CORRUPT, "TRANSACTION_PAYLOAD goes on behind the end of its transaction");
 }
 
-enum stream_step txn_commit(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                            struct err *err)
+enum stream_step txn_commit(struct binlog_stream *s, uint32_t when, struct frame_builder *b, struct err *err)
 {
     if (!is_last_in_payload(s, err))
         return stream_fail(s, err);
-    s->commit_us = s->gtid.commit_us != 0 ? s->gtid.commit_us : (int64_t)e->when * 1000000;
+    if (s->xa)
+        return stream_misplaced(s, "an end other than XA PREPARE of an XA transaction", err);
+    s->commit_us = s->gtid.commit_us != 0 ? s->gtid.commit_us : (int64_t)when * 1000000;
     if (!s->begun)
-        return end_filtered(s, err) ? STREAM_BOUNDARY : stream_fail(s, err);
+        return txn_end_filtered(s, err) ? STREAM_BOUNDARY : stream_fail(s, err);
     if (!take_gtid(s, s->pos.gtids, err) || !txn_write_commit(s, s->file, s->offset, b, err))
         return stream_fail(s, err);
     end_schema(s, true);
@@ -182,7 +188,7 @@ enum stream_step txn_roll_back(struct binlog_stream *s, struct err *err)
         return stream_fail(s, err);
     uncount(s);
     end_schema(s, false);
-    return !end_filtered(s, err) ? stream_fail(s, err) : begun ? STREAM_ABANDONED : STREAM_BOUNDARY;
+    return !txn_end_filtered(s, err) ? stream_fail(s, err) : begun ? STREAM_ABANDONED : STREAM_BOUNDARY;
 }
 
 bool txn_begin(struct binlog_stream *s, struct frame_builder *b, uint32_t when, struct err *err)
@@ -237,6 +243,7 @@ enum { ARENA_PER_ROWS = 256 * 1024 }; /* values of many small rows share one res
 enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size, struct err *err)
 {
     const struct relation *rel = s->rows.def->rel;
+    struct frame_builder *into = s->xa ? xa_store_builder(s->o.xa) : b;
     for (;;) {
         bool more = false;
         if (arena_used(s->arena) > ARENA_PER_ROWS)
@@ -248,23 +255,27 @@ enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder
         bool ok = false;
         switch (s->rows.change) {
         case ROW_INSERT:
-            ok = frame_add_insert(b, rel, s->new_row, err);
-            s->stats.inserts++;
+            ok = frame_add_insert(into, rel, s->new_row, err);
+            s->stats.inserts += !s->xa; /* else counted when committed */
             break;
         case ROW_UPDATE:
-            ok = frame_add_update(b, rel, s->old_row, s->new_row, err);
-            s->stats.updates++;
+            ok = frame_add_update(into, rel, s->old_row, s->new_row, err);
+            s->stats.updates += !s->xa;
             break;
         case ROW_DELETE:
-            ok = frame_add_delete(b, rel, s->old_row, err);
-            s->stats.deletes++;
+            ok = frame_add_delete(into, rel, s->old_row, err);
+            s->stats.deletes += !s->xa;
             break;
         }
         if (!ok)
             return stream_fail(s, err);
         s->changes++;
-        if (frame_builder_size(b) >= frame_size)
+        if (frame_builder_size(into) < frame_size)
+            continue;
+        if (!s->xa)
             return STREAM_ROWS_FULL;
+        if (!xa_store_spill(s->o.xa, err))
+            return stream_fail(s, err);
     }
     bool statement_ends = (s->rows.flags & 1) != 0;
     end_rows(s);
@@ -290,7 +301,7 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
             table_defs_end_statement(s->defs);
         return STREAM_INSIDE;
     }
-    if (!room_for_row(s, s->rows.def->rel->ncols, err) || !txn_begin(s, b, e->when, err))
+    if (!room_for_row(s, s->rows.def->rel->ncols, err) || (!s->xa && !txn_begin(s, b, e->when, err)))
         return stream_fail(s, err);
     return txn_rows_continue(s, b, frame_size, err);
 }

@@ -52,6 +52,7 @@ struct pipeline {
     struct slot *slot;
     struct log_writer *writer;
     struct binlog_stream *stream;
+    struct xa_store *xa;
     struct frame_builder *frame;
     char replica_uuid[37];
     uint32_t server_id;
@@ -126,13 +127,21 @@ static void publish_position(struct pipeline *p)
     atomic_store(&p->status->commit_us, binlog_stream_commit_us(p->stream));
 }
 
+/* What was handed on says of each XA transaction that ended that it did, unless the position goes beyond it. */
+static void note_handed(struct pipeline *p)
+{
+    if (!binlog_stream_moved(p->stream))
+        xa_store_handed(p->xa, log_writer_handed(p->writer));
+}
+
 /* Hands the gathered records on and begins the next frame behind them. */
 static bool close_frame(struct pipeline *p, struct err *err)
 {
     if (frame_builder_records(p->frame) == 0)
         return true;
-    if (!log_writer_frame(p->writer, p->frame, binlog_stream_position(p->stream), err))
+    if (!xa_store_sync(p->xa, err) || !log_writer_frame(p->writer, p->frame, binlog_stream_position(p->stream), err))
         return false;
+    note_handed(p);
     p->continues = frame_builder_inside(p->frame);
     frame_builder_reset(p->frame, frame_builder_next_lsn(p->frame), p->continues);
     return true;
@@ -140,17 +149,28 @@ static bool close_frame(struct pipeline *p, struct err *err)
 
 static bool write_position(struct pipeline *p, struct err *err)
 {
-    if (!close_frame(p, err) || !log_writer_position(p->writer, binlog_stream_position(p->stream), err))
+    if (!close_frame(p, err) || !xa_store_sync(p->xa, err) ||
+        !log_writer_position(p->writer, binlog_stream_position(p->stream), err))
         return false;
     binlog_stream_position_written(p->stream);
+    note_handed(p);
     p->position_at_us = clock_mono_us();
     return true;
 }
 
-/* The builder is full inside a transaction: complete ones go first, on their own; the open one's part follows when it is still large. */
+/* Complete transactions in front of the open one, on their own. */
+static bool split_frame(struct pipeline *p, struct err *err)
+{
+    if (!xa_store_sync(p->xa, err) || !log_writer_split(p->writer, p->frame, binlog_stream_position(p->stream), err))
+        return false;
+    note_handed(p);
+    return true;
+}
+
+/* The builder is full inside a transaction: complete ones go first; the open one's part follows when it is still large. */
 static bool spill_inside(struct pipeline *p, struct err *err)
 {
-    if (!log_writer_split(p->writer, p->frame, binlog_stream_position(p->stream), err))
+    if (!split_frame(p, err))
         return false;
     fault_point("capture.mid_transaction");
     return frame_builder_size(p->frame) < p->o->frame_size || close_frame(p, err);
@@ -159,9 +179,7 @@ static bool spill_inside(struct pipeline *p, struct err *err)
 /* Hands the complete transactions on, so that they do not wait for the end of the one that is open. */
 static bool hand_on(struct pipeline *p, struct err *err)
 {
-    if (frame_builder_inside(p->frame))
-        return log_writer_split(p->writer, p->frame, binlog_stream_position(p->stream), err);
-    return close_frame(p, err);
+    return frame_builder_inside(p->frame) ? split_frame(p, err) : close_frame(p, err);
 }
 
 /* What the transaction that just ended changed in the schema history goes to the log at once, in front of what says that the position
@@ -249,6 +267,8 @@ static bool tick(struct pipeline *p, struct err *err)
 {
     int64_t now = clock_mono_us();
     publish_position(p);
+    if (!xa_store_clean(p->xa, log_writer_durable(p->writer), err))
+        return false;
     if (p->at_boundary && binlog_stream_moved(p->stream) &&
         now - p->position_at_us >= (int64_t)p->o->position_every_ms * 1000 && !write_position(p, err))
         return false;
@@ -330,6 +350,13 @@ static bool preflight(struct pipeline *p, struct err *err)
                                     .schema_server = p->o->schema_server != NULL,
                                     .accept_unlogged_cascades = p->o->accept_unlogged_cascades };
     struct binlog_client *c = NULL;
+    struct slot_segment *segments;
+    size_t n;
+    if (!slot_segments(p->slot, &segments, &n, err))
+        return false;
+    free(segments);
+    po.goes_on = n > 0;
+    po.starts_now = n == 0 && strcmp(p->o->start, "now") == 0;
     if (!binlog_client_connect(&p->url, PREFLIGHT_TIMEOUT_S, &c, err))
         return false;
     set_client(p, c);
@@ -355,7 +382,7 @@ static bool check_source(struct pipeline *p, struct source_status *now, struct e
 
 static bool start_stream(struct pipeline *p, const struct source_pos *from, struct err *err)
 {
-    struct binlog_stream_options so = { .tables = p->tables, .max_event = p->o->max_event };
+    struct binlog_stream_options so = { .tables = p->tables, .xa = p->xa, .max_event = p->o->max_event };
     if (p->history != NULL)
         so.schema = schema_history_source(p->history);
     return binlog_stream_new(&so, from, &p->stream, err);
@@ -433,6 +460,7 @@ static bool open_log(struct pipeline *p, struct source_status *now, const char *
     if (!rec.empty && rec.cut_bytes > 0)
         slog(SLOG_INFO, "torn_tail_cut", kv_u("bytes", rec.cut_bytes), kv_u("flushed_lsn", rec.flushed_lsn));
     if (!p->events->locate(p, now, rec.empty && p->history == NULL, &rec.pos, err) ||
+        !xa_store_open(slot_dirfd(p->slot), slot_uuid(p->slot), &rec.pos, &p->xa, err) ||
         !seg_writer_start(seg, now->current.server, version, &rec.pos, err))
         goto out;
     snprintf(p->version, sizeof p->version, "%s", version);
@@ -447,6 +475,10 @@ out:
         struct err ignored;
         seg_writer_close(&seg, &ignored);
     }
+    if (p->writer == NULL) {
+        xa_store_close(p->xa);
+        p->xa = NULL;
+    }
     source_pos_clear(&rec.pos);
     schema_set_clear(&rec.schema);
     if (!ok && p->stream == NULL) { /* else the stream has it */
@@ -456,17 +488,26 @@ out:
     return ok;
 }
 
+/* What was handed on is durable then. */
+static bool stop_writer(struct pipeline *p, struct err *err)
+{
+    binlog_stream_free(p->stream);
+    p->stream = NULL;
+    schema_history_close(p->history);
+    p->history = NULL;
+    bool ok = log_writer_stop(&p->writer, err) && xa_store_clean(p->xa, UINT64_MAX, err);
+    xa_store_close(p->xa);
+    p->xa = NULL;
+    return ok;
+}
+
 /* A segment says whose offsets it holds: another server (a failover), or a newer version, begins a new one, and is examined anew. */
 static bool close_log(struct pipeline *p, const struct source_status *now, struct err *err)
 {
     slog(SLOG_INFO, "source_changed", kv_s("from", binlog_stream_position(p->stream)->server),
          kv_s("to", now->current.server), kv_s("version", binlog_client_version_text(p->client)));
     p->preflight_done = false;
-    binlog_stream_free(p->stream);
-    p->stream = NULL;
-    schema_history_close(p->history);
-    p->history = NULL;
-    return log_writer_stop(&p->writer, err);
+    return stop_writer(p, err);
 }
 
 static bool is_other_server(const struct pipeline *p, const struct source_status *now)
@@ -721,7 +762,7 @@ bool capture_run(const struct capture_options *o, struct capture_status *status,
     ok = run(&p, err);
     if (p.writer != NULL) {
         struct err stop_err;
-        bool stopped = log_writer_stop(&p.writer, ok ? err : &stop_err);
+        bool stopped = stop_writer(&p, ok ? err : &stop_err);
         ok = ok && stopped;
     }
     if (ok && (p.have_target || p.events->ends) && stop_level() == STOP_NO)
@@ -733,7 +774,6 @@ out:
     }
     set_client(&p, NULL);
     binlog_files_close(p.files);
-    binlog_stream_free(p.stream);
     schema_history_close(p.history);
     frame_builder_free(p.frame);
     slot_close(p.slot);

@@ -23,6 +23,7 @@ struct item {
     struct buf payload;
     struct relation_table rels;
     struct source_pos pos;
+    uint64_t number; /* of those handed over */
     bool streaming;
 };
 
@@ -34,6 +35,8 @@ struct log_writer {
     struct queue *queue;
     pthread_t thread;
     bool thread_on;
+    uint64_t handed; /* the caller's */
+    atomic_ullong durable;
 
     pthread_mutex_t lock;
     pthread_cond_t drained;
@@ -156,6 +159,8 @@ static bool handle(struct log_writer *w, struct item *it, struct err *err)
         return false;
     if (full) /* rolled: look at the disk now, a burst may fill it before the next turn */
         w->retained_at = 0;
+    if (!w->unflushed)
+        atomic_store(&w->durable, it->number);
     if (clock_mono_us() - w->beat_at >= HEARTBEAT_EVERY_US && !beat(w, err)) /* a large transaction is no silence */
         return false;
     if (barrier) {
@@ -243,6 +248,7 @@ static bool failed(struct log_writer *w, struct err *err)
 
 static bool push(struct log_writer *w, struct item *it, struct err *err)
 {
+    it->number = ++w->handed;
     if (queue_push(w->queue, it, it->payload.n))
         return true;
     item_free(it);
@@ -353,6 +359,16 @@ bool log_writer_drain(struct log_writer *w, bool cut, uint64_t *next_lsn, struct
         *next_lsn = w->next_lsn;
     pthread_mutex_unlock(&w->lock);
     return ok || failed(w, err);
+}
+
+uint64_t log_writer_handed(const struct log_writer *w)
+{
+    return w->handed;
+}
+
+uint64_t log_writer_durable(const struct log_writer *w)
+{
+    return atomic_load(&w->durable);
 }
 
 bool log_writer_stop(struct log_writer **wp, struct err *err)

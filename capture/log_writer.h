@@ -25,6 +25,9 @@ bool log_writer_schema(struct log_writer *w, struct bytes change, struct err *er
 bool log_writer_heartbeat(struct log_writer *w, bool streaming, struct err *err);
 /* Waits until all that was handed over is durable; cut: also removes what lies behind the last whole commit. next_lsn: of the next record. */
 bool log_writer_drain(struct log_writer *w, bool cut, uint64_t *next_lsn, struct err *err);
+/* Numbers of what was handed over: of the last, and up to which each commit and position is durable. */
+uint64_t log_writer_handed(const struct log_writer *w);
+uint64_t log_writer_durable(const struct log_writer *w);
 bool log_writer_stop(struct log_writer **w, struct err *err); /* drains, joins, closes the seg_writer */
 
 #endif

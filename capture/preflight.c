@@ -6,6 +6,7 @@
 #include "preflight_run.h"
 
 #include "arena.h"
+#include "xid.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -432,13 +433,64 @@ static bool check_clock(struct preflight_run *r)
                          far ? "; lag is corrected by what was measured at the connection" : "");
 }
 
+/* XA RECOVER: format, lengths of gtrid and bqual, both as bytes. Appends "XA COMMIT ...;" as long as there is room. */
+static void put_xa_commits(const struct sql_result *res, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < res->nrows; i++) {
+        const struct bytes *cell = &res->cells[4 * i];
+        char xid[XA_XID_MAX + 1];
+        if (cell[0].p == NULL || cell[1].p == NULL)
+            continue;
+        size_t gtrid = (size_t)strtoull((const char *)cell[1].p, NULL, 10);
+        if (cell[3].n > (size_t)2 * XID_PART_MAX || gtrid > XID_PART_MAX || gtrid > cell[3].n ||
+            cell[3].n - gtrid > XID_PART_MAX)
+            continue;
+        xid_text((uint32_t)strtoll((const char *)cell[0].p, NULL, 10), bytes_of(cell[3].p, gtrid),
+                 bytes_of(cell[3].p + gtrid, cell[3].n - gtrid), xid);
+        int len = snprintf(out + n, cap - n, "%sXA COMMIT %s;", n == 0 ? "" : " ", xid);
+        if (len < 0 || (size_t)len >= cap - n) {
+            snprintf(out + n, cap - n, " ...");
+            return;
+        }
+        n += (size_t)len;
+    }
+}
+
+/* The rows of what was prepared before a slot begins lie before it in the binlog. */
+static bool check_prepared(struct preflight_run *r)
+{
+    struct sql_result res;
+    struct err why;
+    bool got;
+    char commits[300], mend[400];
+    if (r->o->goes_on)
+        return true;
+    if (!preflight_ask(r, "XA RECOVER", &res, &got, &why))
+        return false;
+    if (!got)
+        return preflight_add(r, FIND_INFO, "xa", r->mariadb ? "" : "GRANT XA_RECOVER_ADMIN ON *.* TO CURRENT_USER();",
+                             "this account may not see prepared XA transactions: where one is committed that was "
+                             "prepared before the slot began, capture stops");
+    size_t n = res.ncols == 4 ? res.nrows : 0;
+    if (n > 0)
+        put_xa_commits(&res, commits, sizeof commits);
+    sql_result_clear(&res);
+    if (n == 0)
+        return preflight_add(r, FIND_OK, "xa", "", "no XA transaction is prepared");
+    snprintf(mend, sizeof mend, "%s (or XA ROLLBACK); or --start where they were not prepared yet.", commits);
+    return preflight_add(r, r->o->starts_now ? FIND_FAIL : FIND_WARN, "xa", mend,
+                         "%zu XA transactions are prepared: a slot that begins now would not know their rows", n);
+}
+
 bool preflight_run(struct binlog_client *c, const struct preflight_options *o, struct preflight *out, struct err *err)
 {
     static bool (*const checks[])(struct preflight_run *) = { check_version,    check_transport,  check_log_bin,
                                                               check_server_id,  check_row_format, check_row_options,
                                                               check_gtid,       check_retention,  check_durability,
                                                               check_privileges, check_replica,    check_filters,
-                                                              check_clock,      preflight_tables };
+                                                              check_clock,      check_prepared,   preflight_tables };
     struct preflight_run r = {
         .c = c, .o = o, .err = err, .mariadb = binlog_client_is_mariadb(c), .version = binlog_client_version(c)
     };

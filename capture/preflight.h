@@ -22,11 +22,14 @@ struct preflight_options {
     uint32_t server_id; /* 0: not known yet */
     bool accept_unlogged_cascades;
     bool schema_server; /* there is one: column names need not come from the binlog */
+    bool starts_now; /* a new slot is about to begin where the source stands: prepared XA transactions are a failure */
+    bool goes_on;    /* an existing slot: it knows those that matter, and they are not looked for */
 };
 /* Runs every check, also after failures. False only when the connection fails. Checks: log_bin, binlog_format ROW, binlog_row_image FULL
  * (warn otherwise), binlog_row_metadata FULL or a schema server, privileges (REPLICATION SLAVE, REPLICATION CLIENT / BINLOG MONITOR ...), server_id taken
  * by a connected replica, gtid_mode, binlog retention, binlog_row_value_options, binlog_transaction_compression, version, foreign keys with
- * cascades on captured tables that the server does not log, captured tables without primary key (info), clock offset. */
+ * cascades on captured tables that the server does not log, captured tables without primary key (info), clock offset, prepared XA
+ * transactions. */
 bool preflight_run(struct binlog_client *c, const struct preflight_options *o, struct preflight *out, struct err *err);
 void preflight_clear(struct preflight *p);
 

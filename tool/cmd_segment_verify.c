@@ -2,7 +2,9 @@
 #include "tool.h"
 
 #include "json_text.h"
+#include "xa_file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -118,6 +120,80 @@ static void report(struct buf *out, bool json, const char *name, const struct re
     buf_u8(out, '\n');
 }
 
+/* --- prepared XA transactions --- */
+
+static bool check_rows(const struct slot *slot, const struct xa_entry *e, struct err *err)
+{
+    char name[XA_ROWS_NAME], path[sizeof XA_DIR + XA_ROWS_NAME];
+    struct xa_rows *rows = NULL;
+    struct frame *f = NULL;
+    xa_rows_name(e->number, name);
+    snprintf(path, sizeof path, XA_DIR "/%s", name);
+    int fd = openat(slot_dirfd(slot), path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, "open %s", path);
+    bool ok = xa_rows_open(fd, slot_uuid(slot), e, &rows, err);
+    while (ok) {
+        ok = xa_rows_next(rows, &f, err);
+        if (f == NULL)
+            break;
+        frame_unref(f);
+        f = NULL;
+    }
+    xa_rows_close(rows);
+    return ok;
+}
+
+/* A running capture removes the rows of one that ended, but notes the end before. */
+static bool has_ended(const struct slot *slot, uint64_t number)
+{
+    struct xa_index x;
+    struct err ignored;
+    bool waits = false;
+    if (!xa_index_read(slot_dirfd(slot), slot_uuid(slot), &x, &ignored))
+        return false;
+    for (size_t i = 0; i < x.n; i++)
+        waits = waits || (x.v[i].number == number && !x.v[i].is_ended);
+    xa_index_clear(&x);
+    return !waits;
+}
+
+static void report_prepared(struct buf *out, bool json, const struct xa_entry *e, const char *fault)
+{
+    if (json) {
+        buf_str(out, "{\"prepared\":");
+        json_string(out, bytes_str(e->xid));
+        buf_printf(out, ",\"bytes\":%llu,\"changes\":%llu,\"fault\":", (unsigned long long)e->bytes,
+                   (unsigned long long)e->records);
+        json_string(out, bytes_str(fault));
+        buf_str(out, "}\n");
+        return;
+    }
+    buf_printf(out, "prepared %s  %llu bytes, %llu changes%s%s\n", e->xid, (unsigned long long)e->bytes,
+               (unsigned long long)e->records, fault[0] == '\0' ? "" : "\n  FAULT: ", fault);
+}
+
+static void verify_prepared(const struct slot *slot, bool json, struct totals *t, struct buf *out)
+{
+    struct xa_index x;
+    struct err err = { 0 };
+    if (!xa_index_read(slot_dirfd(slot), slot_uuid(slot), &x, &err)) {
+        t->faults++;
+        buf_printf(out, json ? "{\"fault\":\"%s\"}\n" : "FAULT: %s\n", err.msg);
+        return;
+    }
+    for (size_t i = 0; i < x.n; i++) {
+        struct xa_entry *e = &x.v[i];
+        struct err fault = { 0 };
+        bool good = e->is_ended || e->records == 0 || check_rows(slot, e, &fault);
+        if (e->is_ended || (!good && has_ended(slot, e->number)))
+            continue;
+        t->faults += !good;
+        report_prepared(out, json, e, good ? "" : fault.msg);
+    }
+    xa_index_clear(&x);
+}
+
 static bool verify(const char *path, bool json, struct totals *t, struct err *err)
 {
     struct slot *slot = NULL;
@@ -157,6 +233,10 @@ static bool verify(const char *path, bool json, struct totals *t, struct err *er
                    "FAULT: the log ends before LSN %llu, but LSN %llu was flushed: this is an older or damaged copy of "
                    "the slot\n",
                    (unsigned long long)next_lsn, (unsigned long long)state.flushed_lsn);
+        ok = tool_flush(&out, err);
+    }
+    if (ok) {
+        verify_prepared(slot, json, t, &out);
         ok = tool_flush(&out, err);
     }
     free(segs);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "json_text.h"
 #include "slot_counts.h"
+#include "xa_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,33 @@ static void look(const struct slot *slot, const struct slot_state *st, struct vi
     v->lag_s = since < 0 ? 0 : (double)since / 1e6;
 }
 
-static void print_json(struct buf *o, const struct slot *slot, const struct slot_state *st, const struct view *v,
-                       size_t n)
+struct prepared { /* XA transactions that wait for their end */
+    size_t count;
+    uint64_t bytes;
+    double oldest_s;
+};
+
+static bool look_for_prepared(const struct slot *slot, const struct slot_state *st, struct prepared *out,
+                              struct err *err)
+{
+    struct xa_index x;
+    int64_t oldest = INT64_MAX, now = clock_wall_us() + st->clock_offset_us;
+    if (!xa_index_read(slot_dirfd(slot), slot_uuid(slot), &x, err))
+        return false;
+    for (size_t i = 0; i < x.n; i++) {
+        if (x.v[i].is_ended)
+            continue;
+        out->count++;
+        out->bytes += x.v[i].bytes;
+        oldest = x.v[i].prepared_us < oldest ? x.v[i].prepared_us : oldest;
+    }
+    out->oldest_s = oldest < now ? (double)(now - oldest) / 1e6 : 0;
+    xa_index_clear(&x);
+    return true;
+}
+
+static void print_json(struct buf *o, const struct slot *slot, const struct slot_state *st, const struct prepared *xa,
+                       const struct view *v, size_t n)
 {
     char id[37], when[32];
     struct buf pos = { 0 };
@@ -70,6 +96,8 @@ static void print_json(struct buf *o, const struct slot *slot, const struct slot
     json_string(o, bytes_str(st->source));
     buf_str(o, ",\"position\":");
     json_string(o, buf_view(&pos));
+    buf_printf(o, ",\"prepared\":{\"count\":%zu,\"bytes\":%llu,\"oldest_seconds\":%.3f}", xa->count,
+               (unsigned long long)xa->bytes, xa->oldest_s);
     buf_str(o, "},\"subscriptions\":[");
     for (size_t i = 0; i < n; i++) {
         const struct slot_sub *s = v[i].sub;
@@ -93,8 +121,8 @@ static void print_json(struct buf *o, const struct slot *slot, const struct slot
     buf_free(&pos);
 }
 
-static void print_text(struct buf *o, const struct slot *slot, const struct slot_state *st, const struct view *v,
-                       size_t n)
+static void print_text(struct buf *o, const struct slot *slot, const struct slot_state *st, const struct prepared *xa,
+                       const struct view *v, size_t n)
 {
     struct buf pos = { 0 };
     double silent = st->heartbeat_us == 0 ? 0 : (double)(clock_wall_us() - st->heartbeat_us) / 1e6;
@@ -104,6 +132,9 @@ static void print_text(struct buf *o, const struct slot *slot, const struct slot
                alive ? "streaming" : "NOT STREAMING", (unsigned long long)st->flushed_lsn,
                (unsigned long long)st->changes, (unsigned long long)st->transactions, silent);
     buf_printf(o, "         %s  at %s\n", slot_path(slot), buf_cstr(&pos));
+    if (xa->count > 0)
+        buf_printf(o, "         %zu prepared XA transactions (%llu bytes), the oldest for %.1f s\n", xa->count,
+                   (unsigned long long)xa->bytes, xa->oldest_s);
     buf_printf(o, "%-20s %-10s %12s %10s %12s  %s\n", "SUBSCRIPTION", "STATE", "CONFIRMED", "LAG", "BEHIND",
                "DESTINATION");
     for (size_t i = 0; i < n; i++) {
@@ -130,13 +161,14 @@ int cmd_status(int argc, char **argv)
     struct slot_state st = { 0 };
     struct slot_sub *subs = NULL;
     struct view *views = NULL;
+    struct prepared xa = { 0 };
     struct buf out = { 0 };
     size_t n = 0;
     int code = 0;
     if (!tool_parse(&program, argc, argv, &o, &args, &code))
         return code;
     bool ok = slot_open(args.v[0], SLOT_READ, &slot, &err) && slot_state_read(slot, &st, &err) &&
-              slot_subs_list(slot, &subs, &n, &err);
+              slot_subs_list(slot, &subs, &n, &err) && look_for_prepared(slot, &st, &xa, &err);
     if (ok) {
         views = calloc(n + 1, sizeof *views);
         ok = views != NULL || err_nomem(&err);
@@ -149,9 +181,9 @@ int cmd_status(int argc, char **argv)
     }
     if (ok) {
         if (o.json)
-            print_json(&out, slot, &st, views, n);
+            print_json(&out, slot, &st, &xa, views, n);
         else
-            print_text(&out, slot, &st, views, n);
+            print_text(&out, slot, &st, &xa, views, n);
         ok = tool_flush(&out, &err);
     }
     if (!ok)

@@ -784,6 +784,26 @@ bool frame_builder_split(struct frame_builder *b, struct buf *out, struct frame_
     return ok;
 }
 
+bool frame_builder_rewind(struct frame_builder *b, uint64_t lsn, struct err *err)
+{
+    struct buf all = { 0 };
+    struct frame_info info;
+    struct frame *f = NULL;
+    assert(b->inside && lsn >= b->first_lsn + b->open_at && lsn <= b->first_lsn + b->nrecords);
+    uint32_t keep_n = (uint32_t)(lsn - b->first_lsn);
+    if (keep_n == b->nrecords)
+        return true;
+    bool ok = frame_builder_encode(b, &all, &info, err) && frame_decode_any(buf_view(&all), &info, &b->rels, &f, err);
+    buf_free(&all);
+    if (ok) {
+        frame_builder_reset(b, info.first_lsn, info.starts_inside);
+        ok = frame_copy_records(b, f, 0, keep_n, err);
+        b->failed |= !ok;
+    }
+    frame_unref(f);
+    return ok;
+}
+
 static bool copy_one(struct frame_builder *b, const struct record *rec, struct err *err)
 {
     switch ((enum rec_op)rec->op) {
@@ -826,7 +846,6 @@ static bool copy_one(struct frame_builder *b, const struct record *rec, struct e
 bool frame_copy_records(struct frame_builder *b, const struct frame *f, unsigned from, unsigned to, struct err *err)
 {
     assert(from <= to && to <= frame_count(f));
-    assert(from == to || frame_record(f, from)->lsn == frame_builder_next_lsn(b));
     for (unsigned i = from; i < to; i++)
         if (!copy_one(b, frame_record(f, i), err))
             return false;

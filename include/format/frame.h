@@ -78,6 +78,9 @@ const struct relation_table *frame_builder_relations(const struct frame_builder 
  * records in b. *split false (and nothing done) when there is nothing to split. */
 bool frame_builder_split(struct frame_builder *b, struct buf *out, struct frame_info *info, bool *split,
                          struct err *err);
+/* Takes back the records from lsn on: of the open transaction, and in b still (lsn at most frame_builder_next_lsn, at
+ * least that minus frame_builder_records). Cost: as of finishing and decoding the frame. */
+bool frame_builder_rewind(struct frame_builder *b, uint64_t lsn, struct err *err);
 
 /* --- reading --- */
 struct table_counts {
@@ -98,7 +101,7 @@ const struct frame_info *frame_info(const struct frame *f);
 size_t frame_memory(const struct frame *f); /* bytes held */
 unsigned frame_count(const struct frame *f);
 const struct record *frame_record(const struct frame *f, unsigned i); /* i < frame_count */
-/* Copies records [from, to) of f into b, which must stand at the LSN of record `from`. */
+/* Copies records [from, to) of f into b, where they get b's next LSNs. */
 bool frame_copy_records(struct frame_builder *b, const struct frame *f, unsigned from, unsigned to, struct err *err);
 
 const struct relation *rel_rows_relation(const struct rel_rows *r);

@@ -6,7 +6,15 @@
 #include "buf.h"
 #include "frame.h"
 
-enum zblock_type { ZB_DATA = 1, ZB_POSITION = 2, ZB_RELATIONS = 3, ZB_FOOTER = 4, ZB_SCHEMA = 5 };
+enum zblock_type {
+    ZB_DATA = 1,
+    ZB_POSITION = 2,
+    ZB_RELATIONS = 3,
+    ZB_FOOTER = 4,
+    ZB_SCHEMA = 5,
+    ZB_XA_INDEX = 6, /* these two under xa/ only */
+    ZB_XA_ROWS = 7
+};
 enum { ZB_HEADER_SIZE = 80, ZB_RAW_MAX = FRAME_RAW_MAX, ZB_INCOMPAT_TYPES = 0x80 };
 
 struct zblock {

@@ -6,10 +6,19 @@
  * servers write it (its checksums are dropped), so that recorded ones are seeds; the last byte of its magic is the
  * options. Checked: records come out whole, the position never goes back and does not move inside a transaction. */
 #include "binlog_stream.h"
+#include "file.h"
+#include "slog.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+static char dir[] =
+    "/dev/shm/rowtide-fuzz-XXXXXX"; /* of prepared XA transactions; what one input leaves, the next drops */
+static int slotfd;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { OPT_MARIADB = 1, OPT_GTID = 2, OPT_SMALL_FRAMES = 4, OPT_DISCARD = 8, OPT_LATER = 16, MAX_EVENT = 1 << 20 };
@@ -25,6 +34,30 @@ static void require(bool ok)
 {
     if (!ok)
         abort();
+}
+
+static void at_exit(void)
+{
+    struct err err;
+    char **names;
+    size_t n;
+    int fd = openat(slotfd, XA_DIR, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0 && file_list(fd, "", &names, &n, &err)) {
+        for (size_t i = 0; i < n; i++)
+            (void)unlinkat(fd, names[i], 0);
+        file_list_free(names, n);
+    }
+    (void)unlinkat(slotfd, XA_DIR, AT_REMOVEDIR);
+    rmdir(dir);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    slog_threshold = SLOG_ERROR;
+    require(mkdtemp(dir) != NULL && (slotfd = open(dir, O_RDONLY | O_DIRECTORY)) >= 0);
+    return atexit(at_exit);
 }
 
 static void flush(struct fuzz *f)
@@ -180,7 +213,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (f.options & OPT_LATER)
         from.offset = 300;
     require(pattern_parse("s*.*,!s.skip*", &tables, &err));
+    static const uint8_t uuid[16];
     struct binlog_stream_options o = { .tables = tables, .max_event = MAX_EVENT };
+    require(xa_store_open(slotfd, uuid, &from, &o.xa, &err));
     f.b = frame_builder_new();
     require(f.b != NULL && binlog_stream_new(&o, &from, &f.s, &err));
     frame_builder_reset(f.b, 1, false);
@@ -204,6 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ok = greet(&f, name, p->flavor == GTID_NONE ? p->offset : 4);
     }
     binlog_stream_free(f.s);
+    xa_store_close(o.xa);
     frame_builder_free(f.b);
     pattern_free(tables);
     source_pos_clear(&from);

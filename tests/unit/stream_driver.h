@@ -5,11 +5,18 @@
 
 #include "binlog_stream.h"
 #include "ddl.h"
+#include "file.h"
 #include "unit.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 struct driver {
     struct pattern *tables;
     struct binlog_stream *s;
+    struct xa_store *xa;
+    char dir[64]; /* a slot's, for xa/ only */
+    int dirfd;
     struct frame_builder *b;
     size_t frame_size;
     uint64_t open_lsn;     /* of the open transaction's first record */
@@ -32,12 +39,19 @@ static inline uint32_t crc32_of(struct bytes b) /* as zlib's */
     return ~crc;
 }
 
-static inline void driver_open(struct driver *d, const char *tables, const struct source_pos *from, uint64_t max_event)
+/* dir: what an earlier driver left (driver_leave), or NULL. */
+static inline void driver_open_in(struct driver *d, const char *dir, const char *tables, const struct source_pos *from,
+                                  uint64_t max_event)
 {
+    static const uint8_t uuid[16];
     struct err err = { 0 };
     memset(d, 0, sizeof *d);
+    snprintf(d->dir, sizeof d->dir, "%s", dir != NULL ? dir : "/dev/shm/rowtide-stream-XXXXXX");
+    CHECK(dir != NULL || mkdtemp(d->dir) != NULL, "%s", d->dir);
+    d->dirfd = open(d->dir, O_RDONLY | O_DIRECTORY);
+    CHECK(xa_store_open(d->dirfd, uuid, from, &d->xa, &err), "%s", err.msg);
     CHECK(pattern_parse(tables, &d->tables, &err), "%s", err.msg);
-    struct binlog_stream_options o = { .tables = d->tables, .max_event = max_event };
+    struct binlog_stream_options o = { .tables = d->tables, .xa = d->xa, .max_event = max_event };
     CHECK(binlog_stream_new(&o, from, &d->s, &err), "%s", err.msg);
     d->b = frame_builder_new();
     d->frame_size = SIZE_MAX;
@@ -46,13 +60,50 @@ static inline void driver_open(struct driver *d, const char *tables, const struc
     frame_builder_reset(d->b, 1, false);
 }
 
-static inline void driver_close(struct driver *d)
+static inline void driver_open(struct driver *d, const char *tables, const struct source_pos *from, uint64_t max_event)
+{
+    driver_open_in(d, NULL, tables, from, max_event);
+}
+
+/* As a crash would: what is on disk stays for driver_open_in. */
+static inline void driver_leave(struct driver *d)
 {
     binlog_stream_free(d->s);
+    xa_store_close(d->xa);
+    close(d->dirfd);
     frame_builder_free(d->b);
     pattern_free(d->tables);
     buf_free(&d->done);
     buf_free(&d->open);
+}
+
+static inline unsigned driver_xa_files(struct driver *d) /* in xa/, the index not counted */
+{
+    struct err err;
+    char **names;
+    size_t n = 0;
+    int fd = openat(d->dirfd, XA_DIR, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0 && file_list(fd, XA_ROWS_SUFFIX, &names, &n, &err))
+        file_list_free(names, n);
+    close(fd);
+    return (unsigned)n;
+}
+
+static inline void driver_close(struct driver *d)
+{
+    struct err err;
+    char **names;
+    size_t n;
+    int fd = openat(d->dirfd, XA_DIR, O_RDONLY | O_DIRECTORY);
+    if (fd >= 0 && file_list(fd, "", &names, &n, &err)) {
+        for (size_t i = 0; i < n; i++)
+            (void)unlinkat(fd, names[i], 0);
+        file_list_free(names, n);
+        unlinkat(d->dirfd, XA_DIR, AT_REMOVEDIR);
+    }
+    close(fd);
+    rmdir(d->dir);
+    driver_leave(d);
 }
 
 static inline void driver_row(struct buf *out, const struct relation *r, const struct val *row)

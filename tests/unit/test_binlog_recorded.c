@@ -327,9 +327,10 @@ static void check_server(struct recorded *r)
             binlog_stream_reconnect(d.s, "srv", false);
         } else {
             struct driver next;
-            driver_open(&next, TABLES, &at, MAX_EVENT);
+            CHECK(xa_store_sync(d.xa, &err), "%s", err.msg); /* as before a position is handed on */
+            driver_open_in(&next, d.dir, TABLES, &at, MAX_EVENT);
             buf_bytes(&next.done, buf_view(&d.done));
-            driver_close(&d);
+            driver_leave(&d);
             d = next;
         }
         unsigned file = (unsigned)(at.file[8] - '1');

@@ -10,7 +10,7 @@
  *                          qv A,B TEXT (in schema u; the server says that it used A and B); load TEXT
  *   map TABLE              and rows of the table mapped last: ins N V  upd N V W  del N V (then the statement ends)
  *                          more N V M (two rows; it does not end)
- *   xid  xa 0|1  hb  hb2 N  incident  big  ev TYPE [FLAGS]
+ *   xid  xa 0|1 [C]  hb  hb2 N  incident  big  ev TYPE [FLAGS]
  *   skip N                 the server leaves out N bytes
  *   cut  other  dis N      a new connection: to the server, to another one, with discard (first in a script: from N)
  *   from N                 the position begins at N
@@ -204,7 +204,10 @@ static bool make_event(struct script *s, char *cmd, struct buf *out)
     } else if (strcmp(word, "xa") == 0) {
         type = EV_XA_PREPARE;
         buf_u8(&b, (uint8_t)(a[0] - '0'));
-        buf_le(&b, 0, 8);
+        buf_le(&b, 1, 4);
+        buf_le(&b, 1, 4);
+        buf_le(&b, 0, 4);
+        buf_u8(&b, c[0] == '\0' ? 'x' : (uint8_t)c[0]);
     } else if (strcmp(word, "hb") == 0) {
         type = EV_HEARTBEAT;
         buf_str(&b, "f.1");
@@ -381,6 +384,7 @@ static void run(const struct test *t, size_t frame_size)
 #define T1 "g 1;begin;map t;ins 1 a;xid;"
 #define TWO "anon;begin;map t;ins 1 a;xid;anon;begin;map t;ins 2 b;xid" /* their ends: 351, 575 */
 #define GONE "begin;map t;ins 1 a;"
+#define XA "q XA START X'78',X'',1;map t;more 1 a 2;upd 2 a b;"
 static const struct test tests[] = {
     /* transactions */
     { "by offset", N, S "anon;begin;map t;ins 1 a;xid", "BBIIIIC B0,+t 1|a,C,", NULL },
@@ -435,15 +439,15 @@ static const struct test tests[] = {
     { "savepoint, nothing taken back", G,
       S "g 1;" GONE "q SAVEPOINT `a`;map skip;ins 2 b;q ROLLBACK TO `a`;map t;ins 3 c;xid",
       "BBIIIIIIIIIIC B1,+t 1|a,+t 3|c,C,", U ":1" },
-    { "savepoint, row taken back", G, S "g 1;begin;q SAVEPOINT `a`;map t;ins 1 a;q ROLLBACK TO `a`",
-      "BBIIIIIF!takes back row changes", "" },
     { "inner savepoint", G,
       S "g 1;begin;q SAVEPOINT `a`;map t;ins 1 a;q SAVEPOINT `b c`;q ROLLBACK WORK TO SAVEPOINT `b c`;xid",
       "BBIIIIIIIC B1,+t 1|a,C,", U ":1" },
     { "savepoint set again", G,
       S "g 1;begin;q SAVEPOINT `a`;map t;ins 1 a;q SAVEPOINT `a`;q ROLLBACK TO `a`;q RELEASE SAVEPOINT `a`;xid",
       "BBIIIIIIIIC B1,+t 1|a,C,", U ":1" },
-    { "unknown savepoint", G, S "g 1;" GONE "q ROLLBACK TO `a`", "BBIIIIF!takes back", "" },
+    { "unknown savepoint", G, S "g 1;" GONE "q ROLLBACK TO `a`", "BBIIIIF!not known", "" },
+    { "accents", G, S "g 1;begin;q SAVEPOINT a;map t;ins 1 a;q SAVEPOINT \xc3\xa4;q ROLLBACK TO a",
+      "BBIIIIIIF!not known", "" },
     { "savepoints end with their transaction", G, S "g 1;begin;q SAVEPOINT `a`;commit;g 2;" GONE "q ROLLBACK TO `a`",
       "BBIIIBIIIIF!takes back", U ":1" },
     /* DDL */
@@ -501,15 +505,46 @@ static const struct test tests[] = {
     { "LOAD DATA into u", G, S "g 1;begin;ev 17;ev 11;load LOAD DATA INFILE 'x' INTO TABLE `u`.`t` (v);xid", "BBIIIIIB",
       U ":1" },
     /* XA */
-    { "XA PREPARE", G, S "g 1;q XA START X'78',X'',1;map t;ins 1 a;q XA END X'78',X'',1;xa 0", "BBIIIIIF!XA PREPARE",
-      "" },
+    { "XA PREPARE", G, S "g 1;" XA "xa 0", "BBIIIIIB", U ":1" },
+    { "XA COMMIT", G, S "g 1;" XA "xa 0;g 2;" GONE "xid;g 3;q XA COMMIT X'78',X'',1",
+      "BBIIIIIBIIIICIC B2,+t 1|a,C:1,B3,+t 1|a,+t 2|a,=t 2|a > 2|b,C,", U ":1-3" },
+    { "XA ROLLBACK", G, S "g 1;" XA "xa 0;g 2;q XA ROLLBACK X'78',X'',1;g 3;" GONE "xid",
+      "BBIIIIIBIBIIIIC B3,+t 1|a,C:1-2,", U ":1-3" },
+    { "two prepared", G,
+      S "g 1;" XA
+        "xa 0;g 2;q XA START X'79',X'',1;map t;ins 9 y;xa 0 y;g 3;q XA COMMIT X'79';g 4;q XA COMMIT x'78',X'', 1",
+      "BBIIIIIBIIIIBICIC B3,+t 9|y,C:1-2,B4,+t 1|a,+t 2|a,=t 2|a > 2|b,C,", U ":1-4" },
+    { "XA COMMIT without GTIDs", N, S XA "xa 0;" GONE "xid;q XA COMMIT X'78',X'',1",
+      "BBIIIIBIIICC B0,+t 1|a,C,B0,+t 1|a,+t 2|a,=t 2|a > 2|b,C,", NULL },
+    { "XA twice by one name", G,
+      S "g 1;" XA
+        "xa 0;g 2;q XA COMMIT X'78',X'',1;g 3;q XA START X'78',X'',1;map t;ins 5 e;xa 0;g 4;q XA COMMIT X'78',X'',1",
+      "BBIIIIIBICIIIIBIC B2,+t 1|a,+t 2|a,=t 2|a > 2|b,C:1,B4,+t 5|e,C:3,", U ":1-4" },
+    { "prepared twice", G, S "g 1;" XA "xa 0;g 2;" XA "xa 0", "BBIIIIIBIIIIIF!prepared already", U ":1" },
+    { "XA COMMIT of what came before", G, S "g 1;q XA COMMIT X'78',X'',1",
+      "BBIF!XA COMMIT X'78',X'',1: it was prepared before", "" },
+    { "XA ROLLBACK of what came before", G, S "g 1;q XA ROLLBACK X'78',X'',1", "BBIB", U ":1" },
+    { "XA, another format", G, S "g 1;" XA "xa 0;g 2;q XA COMMIT X'78',X'',2", "BBIIIIIBIF!X'78',X'',2: it was",
+      U ":1" },
+    { "XA COMMIT of no xid", G, S "g 1;q XA COMMIT 'x'", "BBIF!XA COMMIT: xid: not a hex", "" },
+    { "XA COMMIT and more", G, S "g 1;q XA COMMIT X'78',X'',1 ONE PHASE", "BBIF!XA COMMIT: xid: trailing", "" },
+    { "XA rolled back", G, S "g 1;" XA "rollback;g 2;" GONE "xid", "BBIIIIIBIIIIC B2,+t 1|a,C:1,", U ":1-2" },
+    { "XA with another end", G, S "g 1;" XA "xid", "BBIIIIIF!an end other than XA PREPARE", "" },
+    { "XA abandoned", G, S "g 1;" XA "fake f.2;fde;g 1;" GONE "xid", "BBIIIIIIBIIIIC B1,+t 1|a,C,", U ":1" },
+    { "XA, connection breaks", G, S "g 1;" XA "cut;" S "g 1;" GONE "xid", "BBIIIIIBBIIIIC B1,+t 1|a,C,", U ":1" },
+    { "XA, DDL inside", G, S "g 1;" XA "q CREATE TABLE t (a INT)", "BBIIIIIF!inside a transaction", "" },
+    { "XA without rows", G, S "g 1;q XA START X'78';xa 0;g 2;q XA COMMIT X'78'", "BBIIBIB", U ":1-2" },
+    { "XA one phase, filtered", G, S "g 1;q XA START X'78';map skip;ins 1 a;xa 1", "BBIIIIB", U ":1" },
+    { "MariaDB's XA COMMIT", M, S "mg 1 4c;map t;ins 1 a;q XA END X'78',X'',1;xa 0;mg 2 89;q XA COMMIT X'78',X'',1",
+      "BBIIIIBIC B2,+t 1|a,C0-1-1,", "0-1-2" },
+    { "MariaDB's XA ROLLBACK", M, S "mg 1 4c;map t;ins 1 a;q XA END X'78',X'',1;xa 0;mg 2 89;q XA ROLLBACK X'78',X'',1",
+      "BBIIIIBIB", "0-1-2" },
     { "XA one phase", G, S "g 1;q XA START X'78',X'',1;map t;ins 1 a;q XA END X'78',X'',1;xa 1",
       "BBIIIIIC B1,+t 1|a,C,", U ":1" },
     { "XA, filtered", G,
       S "g 1;q XA START X'78',X'',1;map skip;ins 1 a;q XA END X'78',X'',1;xa 0;g 2;q XA COMMIT X'78',X'',1;g 3;q XA "
         "ROLLBACK X'78',X'',1",
       "BBIIIIIBIBIB", U ":1-3" },
-    { "MariaDB XA", M, S "mg 1 4c;map t;ins 1 a;q XA END X'78',X'',1;xa 0", "BBIIIIF!XA PREPARE", "" },
     { "XA_PREPARE alone", N, S "xa 0", "BBF!XA_PREPARE outside", NULL },
     { "XA END alone", N, S "q XA END X'78',X'',1", "BBF!XA END outside", NULL },
     { "XA COMMIT inside", N, S "begin;q XA COMMIT X'78',X'',1", "BBIF!XA COMMIT inside", NULL },
@@ -585,6 +620,38 @@ static const struct test tests[] = {
     { "payload alone", G, S "pay;begin;xid;end", "BBF!TRANSACTION_PAYLOAD outside", "" },
     { "payload inside", G, S "g 1;begin;pay;begin;xid;end", "BBIIF!TRANSACTION_PAYLOAD inside a transaction", "" },
     { "not a payload", G, S "g 1;ev 40", "BBIF!TRANSACTION_PAYLOAD: its head", "" },
+};
+
+/* What stays in the frame can be taken back; what went on, not. */
+static const struct test savepoints[] = {
+    { "rows taken back", G,
+      S "g 1;" GONE "q SAVEPOINT `a`;map t;more 2 b 3;ins 4 b;q ROLLBACK TO `a`;map t;ins 5 c;xid",
+      "BBIIIIIIIIIIIC B1,+t 1|a,+t 5|c,C,", U ":1" },
+    { "all taken back", G, S "g 1;begin;q SAVEPOINT a;map t;ins 1 a;q ROLLBACK TO a;xid;g 2;" GONE "xid",
+      "BBIIIIIIBIIIIC B2,+t 1|a,C:1,", U ":1-2" },
+    { "all taken back, then more", G, S "g 1;begin;q SAVEPOINT a;map t;ins 1 a;q ROLLBACK TO a;map t;ins 2 b;xid",
+      "BBIIIIIIIIC B1,+t 2|b,C,", U ":1" },
+    { "all taken back, then rolled back", G, S "g 1;begin;q SAVEPOINT a;map t;ins 1 a;q ROLLBACK TO a;rollback",
+      "BBIIIIIIB", U ":1" },
+    { "twice to one savepoint", G,
+      S "g 1;" GONE "q SAVEPOINT A;map t;ins 2 b;q ROLLBACK TO a;map t;ins 3 c;q ROLLBACK TO `a`;map t;ins 4 d;xid",
+      "BBIIIIIIIIIIIIIC B1,+t 1|a,+t 4|d,C,", U ":1" },
+    { "outer behind inner", G,
+      S "g 1;" GONE
+        "q SAVEPOINT a;map t;ins 2 b;q SAVEPOINT b;map t;ins 3 c;q ROLLBACK TO b;q ROLLBACK TO a;map t;upd 1 a d;xid",
+      "BBIIIIIIIIIIIIIIC B1,+t 1|a,=t 1|a > 1|d,C,", U ":1" },
+    { "set anew", G, S "g 1;" GONE "q SAVEPOINT a;map t;ins 2 b;q SAVEPOINT a;map t;ins 3 c;q ROLLBACK TO a;xid",
+      "BBIIIIIIIIIIIC B1,+t 1|a,+t 2|b,C,", U ":1" },
+    { "behind whole transactions", G, S T1 "g 2;begin;map t;ins 2 b;q SAVEPOINT a;map t;del 1 a;q ROLLBACK TO a;xid",
+      "BBIIIICIIIIIIIIC B1,+t 1|a,C,B2,+t 2|b,C,", U ":1-2" },
+    { "in XA", G, S "g 1;" XA "q SAVEPOINT a;map t;ins 9 z;q ROLLBACK TO a;map t;ins 4 d;xa 0;g 2;q XA COMMIT X'78'",
+      "BBIIIIIIIIIIIBIC B2,+t 1|a,+t 2|a,=t 2|a > 2|b,+t 4|d,C:1,", U ":1-2" },
+};
+static const struct test savepoints_spilled[] = {
+    { "taken back, but written", G, S "g 1;" GONE "q SAVEPOINT `a`;map t;ins 2 b;q ROLLBACK TO `a`",
+      "BBIIIIIIIF!more than --frame-size", "" },
+    { "in XA, but written", G, S "g 1;" XA "q SAVEPOINT a;map t;ins 9 z;q ROLLBACK TO a",
+      "BBIIIIIIIIF!more than --frame-size", "" },
 };
 
 /* The counters, and what a caller does beside feeding events. */
@@ -708,6 +775,10 @@ int main(void)
         run(&tests[i], SIZE_MAX);
         run(&tests[i], 1);
     }
+    for (size_t i = 0; i < sizeof savepoints / sizeof *savepoints; i++)
+        run(&savepoints[i], SIZE_MAX);
+    for (size_t i = 0; i < sizeof savepoints_spilled / sizeof *savepoints_spilled; i++)
+        run(&savepoints_spilled[i], 1);
     test_interface();
     test_truncations();
     return UNIT_END();
