@@ -356,7 +356,7 @@ static bool preflight(struct pipeline *p, struct err *err)
         return false;
     free(segments);
     po.goes_on = n > 0;
-    po.starts_now = n == 0 && strcmp(p->o->start, "now") == 0;
+    po.starts_now = n == 0 && (p->o->start == NULL || strcmp(p->o->start, "now") == 0);
     if (!binlog_client_connect(&p->url, PREFLIGHT_TIMEOUT_S, &c, err))
         return false;
     set_client(p, c);
