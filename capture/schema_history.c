@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { UNREACHABLE_US = 60 * 1000000, RETRY_MS = 500, SHOWN = 200, TABLES_ROUNDS = 5 };
+enum { UNREACHABLE_US = 60 * 1000000, RETRY_MS = 500, SHOWN = 200, TABLES_ROUNDS = 20 };
 
 struct schema_history {
     const struct source_url *url;
@@ -338,8 +338,22 @@ static bool table(void *ctx, struct bytes schema, struct bytes name, const struc
 
 /* --- beginning --- */
 
+/* The table was dropped, renamed or altered since it was listed, or DDL on it holds it now. */
+static bool is_moving(const struct err *err)
+{
+    enum {
+        NO_SUCH_TABLE = 1146,
+        NO_SUCH_DATABASE = 1049,
+        LOCK_WAIT = 1205,
+        DEADLOCK = 1213,
+        DEFINITION_CHANGED = 1412
+    };
+    return err->sys == NO_SUCH_TABLE || err->sys == NO_SUCH_DATABASE || err->sys == LOCK_WAIT || err->sys == DEADLOCK ||
+           err->sys == DEFINITION_CHANGED;
+}
+
 /* A transaction that has read a table keeps its definition: DDL on it waits until we are through. */
-static bool hold_and_read(struct schema_history *h, struct binlog_client *source, struct schema_set *into,
+static bool hold_and_read(struct schema_history *h, struct binlog_client *source, struct schema_set *into, bool *again,
                           struct err *err)
 {
     for (size_t i = 0; i < into->n; i++) {
@@ -356,8 +370,11 @@ static bool hold_and_read(struct schema_history *h, struct binlog_client *source
         bool ok = buf_ok(&sql, err) && binlog_client_exec(source, buf_cstr(&sql), err);
         buf_reset(&sql);
         ok = ok && schema_read_create(source, e.schema, e.table, &sql, &there, err);
-        if (ok && !there)
-            ok = err_set(err, ERR_CONFIG, "it is gone");
+        if ((!ok && is_moving(err)) || (ok && !there)) {
+            buf_free(&sql);
+            *again = true;
+            return true;
+        }
         e.sql = buf_view(&sql);
         struct err why = *err;
         if (!ok && why.code == ERR_CONFIG && !pattern_match(h->tables, e.schema, e.table)) {
@@ -389,13 +406,14 @@ static bool read_source(struct schema_history *h, struct binlog_client *source, 
     for (int i = 0; i < TABLES_ROUNDS; i++) {
         struct schema_set after = { 0 };
         struct err ignored;
+        bool again = false;
         bool ok = binlog_client_exec(source, "SET SESSION lock_wait_timeout = 5, sql_quote_show_create = 1", err) &&
                   binlog_client_exec(source, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", err) &&
                   binlog_client_exec(source, "START TRANSACTION", err) && schema_read_list(source, out, err) &&
-                  hold_and_read(h, source, out, err) && position(ctx, source, err) &&
-                  schema_read_list(source, &after, err);
+                  hold_and_read(h, source, out, &again, err) &&
+                  (again || (position(ctx, source, err) && schema_read_list(source, &after, err)));
         (void)binlog_client_exec(source, "ROLLBACK", &ignored);
-        bool same = ok && same_names(out, &after);
+        bool same = ok && !again && same_names(out, &after);
         schema_set_clear(&after);
         if (same || !ok)
             return ok;

@@ -9,13 +9,13 @@ import pytest
 
 from rt.lab import Lab
 
-# kind of source, its options, options of the schema server beside it
+# client library, kind of source, its options
 SOURCES = {
-    "mysql56": ("mysql56", {}),
-    "mysql56-nogtid": ("mysql56", {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_checksum": "NONE",
+    "mysql56": ("libmariadb", "mysql56", {}),
+    "mysql56-nogtid": ("libmysqlclient", "mysql56", {"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_checksum": "NONE",
                                    "log_bin_use_v1_row_events": "ON"}),
-    "mysql97-minimal": ("mysql97", {"binlog_row_metadata": "MINIMAL"}),
-    "mariadb1011-nolog": ("mariadb1011", {"binlog_row_metadata": "NO_LOG"}),
+    "mysql97-minimal": ("libmysqlclient", "mysql97", {"binlog_row_metadata": "MINIMAL"}),
+    "mariadb1011-nolog": ("libmariadb", "mariadb1011", {"binlog_row_metadata": "NO_LOG"}),
 }
 ALL = pytest.mark.parametrize("which", SOURCES)
 OLD = pytest.mark.parametrize("which", ["mysql56", "mysql56-nogtid"])
@@ -26,8 +26,8 @@ class SchemaLab(Lab):
     """A Lab with a schema server, which is emptied for each test: it may belong to one slot only."""
 
     def __init__(self, world, servers, which):
-        kind, options = SOURCES[which]
-        super().__init__(world, "libmariadb", kind)
+        client, kind, options = SOURCES[which]
+        super().__init__(world, client, kind)
         self.which = which
         for role in (which, f"schema-{kind}"):
             if role not in servers:
