@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SINCE_LOGGED_CASCADES = 90600, SHOWN_MAX = 20 };
+enum { SINCE_LOGGED_CASCADES = 90600, SINCE_UNLOGGED_GENERATED = 110000, SHOWN_MAX = 20 };
 
 #define NOT_SYSTEM "NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')"
 
@@ -239,34 +239,59 @@ static bool check_keys(struct preflight_run *r, const struct sql_result *tables)
                                          other.n, other.text);
 }
 
-/* MariaDB keeps columns of tables from before 10.0, or made under mysql56_temporal_format = OFF, in its own older format.
- * TABLE_MAP has no number of fractional digits for it. COLUMN_TYPE has a comment (seen on 10.11). */
-static bool check_old_times(struct preflight_run *r)
+/* Captured tables with a column for which `condition` (on information_schema.COLUMNS) holds. */
+static bool tables_with(struct preflight_run *r, const char *condition, struct names *found)
 {
     struct sql_result tables;
     struct err why;
-    struct names old = { .n = 0 };
     bool got;
-    if (!r->mariadb)
-        return true;
-    if (!preflight_ask(r,
-                       "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS WHERE "
-                       "DATETIME_PRECISION > 0 AND COLUMN_TYPE LIKE '%mariadb-5.3%' AND TABLE_SCHEMA " NOT_SYSTEM,
-                       &tables, &got, &why))
+    char sql[400];
+    snprintf(sql, sizeof sql,
+             "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS WHERE %s AND "
+             "TABLE_SCHEMA " NOT_SYSTEM,
+             condition);
+    if (!preflight_ask(r, sql, &tables, &got, &why))
         return false;
     for (size_t i = 0; got && i < tables.nrows; i++) {
         const struct bytes *row = tables.cells + i * tables.ncols;
         if (captured(r, row[0], row[1]))
-            names_add(&old, row[0], row[1]);
+            names_add(found, row[0], row[1]);
     }
     if (got)
         sql_result_clear(&tables);
-    return old.n == 0 ||
-           preflight_add(r, FIND_FAIL, "old_times",
-                         "SET GLOBAL mysql56_temporal_format = ON; then for each ALTER TABLE ... FORCE;",
-                         "%zu captured tables have times with fractions in the format of MariaDB 5.3 (%s): the binlog "
-                         "does not say how long their fractions are",
-                         old.n, old.text);
+    return true;
+}
+
+/* MariaDB keeps columns of tables from before 10.0, or made under mysql56_temporal_format = OFF, in its own older format.
+ * TABLE_MAP has no number of fractional digits for it. COLUMN_TYPE has a comment (seen on 10.11). */
+static bool check_old_times(struct preflight_run *r)
+{
+    struct names old = { .n = 0 };
+    if (!r->mariadb)
+        return true;
+    return tables_with(r, "DATETIME_PRECISION > 0 AND COLUMN_TYPE LIKE '%mariadb-5.3%'", &old) &&
+           (old.n == 0 ||
+            preflight_add(r, FIND_FAIL, "old_times",
+                          "SET GLOBAL mysql56_temporal_format = ON; then for each ALTER TABLE ... FORCE;",
+                          "%zu captured tables have times with fractions in the format of MariaDB 5.3 (%s): the binlog "
+                          "does not say how long their fractions are",
+                          old.n, old.text));
+}
+
+/* Seen on 11.8.9, whatever the row image; 10.11.19 has them in FULL images. */
+static bool check_generated(struct preflight_run *r)
+{
+    struct names generated = { .n = 0 };
+    if (!r->mariadb || r->version < SINCE_UNLOGGED_GENERATED)
+        return true;
+    return tables_with(r, "GENERATION_EXPRESSION NOT IN ('', 'ROW START', 'ROW END')", &generated) &&
+           (generated.n == 0 ||
+            preflight_add(
+                r, FIND_WARN, "generated_columns",
+                "generate these columns at the destination as well, or remove them in the transform",
+                "%zu captured tables have generated columns (%s): this server writes their values to its binlog "
+                "when a row is inserted, not when it is updated",
+                generated.n, generated.text));
 }
 
 bool preflight_tables(struct preflight_run *r)
@@ -293,7 +318,7 @@ bool preflight_tables(struct preflight_run *r)
                                   "GRANT SELECT ON the captured tables TO the account; or mend --tables",
                                   "this account sees no table that --tables takes: either there is none yet, or it may "
                                   "not SELECT from them, and then foreign keys and primary keys cannot be checked");
-    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables) && check_old_times(r);
+    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables) && check_old_times(r) && check_generated(r);
     sql_result_clear(&tables);
     return ok;
 }

@@ -385,6 +385,16 @@ def test_bytes_that_are_no_character_stop_capture(lab):
     assert re.search(r"table t\d+\.t: .*column v: byte 1 \(0xff\) .* is not valid in character set tis620", text), text
 
 
+@pytest.mark.combos("libmariadb-mariadb118")
+def test_the_preflight_warns_of_generated_columns(lab):
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, g INT AS (id + 1) STORED)", "CREATE TABLE plain (id INT PRIMARY KEY)",
+            "CREATE TABLE versions (id INT PRIMARY KEY, s TIMESTAMP(6) AS ROW START, e TIMESTAMP(6) AS ROW END, PERIOD FOR SYSTEM_TIME (s, e)) WITH SYSTEM VERSIONING")
+    warned, = [e for e in lab.capture("--once").run() and lab.daemons[-1].events("preflight") if e["check"] == "generated_columns"]
+    assert f"1 captured tables have generated columns ({lab.db}.t)" in warned["found"]
+    lab.capture("--once", tables=f"{lab.db}.plain", slot=lab.dir / "plain", name="plain").run()
+    assert not [e for e in lab.daemons[-1].events("preflight") if e["check"] == "generated_columns"]
+
+
 @KINDS
 def test_tables_and_sessions(lab):
     w, oracle = Writer(lab), Oracle(lab.source, lab.db)
