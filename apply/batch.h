@@ -14,6 +14,7 @@ enum out_op { OUT_INSERT, OUT_UPDATE, OUT_DELETE, OUT_TRUNCATE, OUT_DDL };
 struct outrow {
     uint8_t op;                /* enum out_op */
     bool emitted;              /* by emit(), not the change itself */
+    bool plain;                /* no script saw it: old_row is what the destination has */
     uint32_t seq;              /* among the outputs of one source change, from 0; with LSN the idempotency key (I4) */
     uint64_t lsn;              /* of the source change */
     uint32_t txn;              /* index into batch.txns */

@@ -21,6 +21,7 @@ enum key_state {
 struct entry {
     uint8_t state;
     bool own; /* row is ours to change */
+    bool plain;
     uint32_t hash, next;
     const struct val *key; /* a row that holds the key's values */
     struct val *row;       /* UPD: what to set; INS, DELINS: the row */
@@ -142,6 +143,7 @@ static struct plan_group *new_group(struct work *w, const struct shape *s, uint8
         return NULL;
     g->shape = s;
     g->op = op;
+    g->plain = true;
     if (!grow(w->a, (void **)&w->plan->groups, &w->plan->cap, w->plan->n, sizeof(struct plan_group *), w->err))
         return NULL;
     w->plan->groups[w->plan->n++] = g;
@@ -168,6 +170,7 @@ static bool group_add(struct arena *a, struct plan_group *g, const struct outrow
         g->old_rows = o;
         g->cap = cap;
     }
+    g->plain &= src->plain;
     g->src[g->n] = src;
     g->new_rows[g->n] = new_row;
     g->old_rows[g->n++] = old_row;
@@ -324,7 +327,9 @@ static struct entry *find(struct work *w, const struct shape *s, const struct va
 static struct entry *add(struct work *w, const struct val *key, uint32_t hash, uint8_t state, const struct outrow *src)
 {
     struct entry *e = &w->entries[w->nentries];
-    *e = (struct entry){ .state = state, .hash = hash, .next = w->heads[hash & w->mask], .key = key, .src = src };
+    *e = (struct entry){
+        .state = state, .plain = src->plain, .hash = hash, .next = w->heads[hash & w->mask], .key = key, .src = src
+    };
     w->heads[hash & w->mask] = (uint32_t)w->nentries++;
     return e;
 }
@@ -406,6 +411,7 @@ static bool key_update(struct work *w, const struct shape *s, const struct outro
         return false;
     w->plan->merged++;
     e->src = src;
+    e->plain &= src->plain;
     *nomem = !overlay(w, s, e, src->new_row);
     return !*nomem;
 }
@@ -477,6 +483,7 @@ static bool emit(struct work *w, const struct shape *s, size_t first, uint8_t op
         if (g == NULL ||
             !group_add(w->a, g, e->src, op == OUT_DELETE ? NULL : e->row, op == OUT_INSERT ? NULL : e->key, w->err))
             return false;
+        g->plain &= e->plain;
     }
     return true;
 }

@@ -29,8 +29,9 @@ struct compact_traits {
 
 struct plan_group { /* becomes one statement, or several when it is large */
     const struct shape *shape;
-    uint8_t op;              /* enum out_op; TRUNCATE: n 1, no rows */
-    bool key_change;         /* UPDATE that sets the key too; n is 1 */
+    uint8_t op;      /* enum out_op; TRUNCATE: n 1, no rows */
+    bool key_change; /* UPDATE that sets the key too; n is 1 */
+    bool plain;      /* no script saw the rows: columns that are alike in old_rows and new_rows need no writing */
     const uint64_t *present; /* INSERT, UPDATE: bit per column to write; UPDATE without the key unless key_change */
     size_t n;
     const struct outrow **src;   /* where each comes from: the last change that went into it */

@@ -12,6 +12,7 @@ enum {
     STATEMENTS_MAX = 1000,
     CHUNK_ROWS = 5000,
     CHUNK_BYTES = 1 << 20,
+    SPARE_ROWS = 32,                   /* an update of so many rows leaves out columns that none of them changes */
     COPY_ROWS = 500,                   /* from so many on, COPY is worth its round trips */
     VALUE_MAX = (1 << 30) - (1 << 16), /* PostgreSQL's field limit is 1 GB */
     DATA_KEPT = 16 << 20,
@@ -375,17 +376,27 @@ static const char *statement_text(struct pg_writer *w, const struct pg_target *t
     return buf_cstr(&w->sql);
 }
 
+/* Every row has this column as it was. */
+static bool unchanged(const struct plan_group *g, unsigned col, size_t from, size_t n)
+{
+    for (size_t i = from; i < from + n; i++)
+        if (g->old_rows[i][col].kind == VAL_ABSENT || !val_eq(&g->old_rows[i][col], &g->new_rows[i][col]))
+            return false;
+    return true;
+}
+
 static bool send_chunk(struct pg_writer *w, struct pg_link *l, const struct pg_target *t, const struct plan_group *g,
                        size_t from, size_t n, uint64_t tag, bool *unchecked, size_t *bad, struct err *err)
 {
     const struct shape *s = t->shape;
+    bool spare = g->op == OUT_UPDATE && g->plain && t->traits.merge && n >= SPARE_ROWS;
     bool many = n > 1, whole = g->op != OUT_INSERT && s->nkey == 0;
     unsigned nset = 0, np = 0;
     if (w->data.cap > DATA_KEPT) /* a huge value came by */
         buf_free(&w->data);
     buf_reset(&w->data);
     for (unsigned i = 0; g->op != OUT_DELETE && i < s->ncols; i++) {
-        if (t->dst[i] == NULL || !bit_test(g->present, i))
+        if (t->dst[i] == NULL || !bit_test(g->present, i) || (spare && unchanged(g, i, from, n)))
             continue;
         if (!encode(w, t, i, g->new_rows + from, n, many, true, &w->pieces[np++], bad, err))
             return false;

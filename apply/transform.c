@@ -237,6 +237,7 @@ static bool pass_through(struct transform *t, const struct shape *shape, const s
     row->op = rec->op == REC_INSERT ? OUT_INSERT : rec->op == REC_UPDATE ? OUT_UPDATE : OUT_DELETE;
     row->lsn = rec->lsn;
     row->txn = (uint32_t)(b->ntxns - 1);
+    row->plain = true;
     row->shape = shape;
     row->new_row = new_row;
     row->old_row = old_row;

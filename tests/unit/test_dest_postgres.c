@@ -750,6 +750,44 @@ static void test_copy(void)
     is(sum, "6600 22382700 276357 552714 3001 1 27000.0");
 }
 
+/* Updates 40 rows of shop.spare, from n = old to n = new; the name stays. */
+static struct batch *spare_updates(const struct shape *s, int old, int new, bool plain, int first)
+{
+    struct batch *b = start();
+    for (int i = first; i < first + 40; i++) {
+        fixture_update(b, s, ROW(VI(i), VT("name"), VI(old)), ROW(VI(i), VT("name"), VI(new)));
+        b->rows[b->nrows - 1].plain = plain;
+    }
+    return b;
+}
+
+/* Columns that no row of an update changes are not written, unless a script saw the rows: their old image is not what is here. */
+static void test_spare(void)
+{
+    static const char all[] =
+        "SELECT concat_ws(' ', count(*), count(*) FILTER (WHERE name = 'name'), sum(n)) FROM shop.spare";
+    reopen("spare", true);
+    const struct shape *s = simple_shape("spare");
+    struct batch *b = start();
+    for (int i = 0; i < 40; i++)
+        fixture_insert(b, s, ROW(VI(i), VT("name"), VI(1)));
+    done(b);
+    run("UPDATE shop.spare SET name = 'of here' WHERE id < 10");
+    done(spare_updates(s, 1, 2, true, 0));
+    is(all, "40 30 80");
+    b = spare_updates(s, 2, 3, true, 0); /* merged: the first old image counts, and one row is enough */
+    fixture_update(b, s, ROW(VI(39), VT("name"), VI(3)), ROW(VI(39), VT("other"), VI(3)));
+    b->rows[b->nrows - 1].plain = true;
+    done(b);
+    is(all, "40 39 120");
+    done(spare_updates(s, 3, 3, true, 0)); /* nothing to write: but the rows must be there */
+    run("UPDATE shop.spare SET name = 'of here' WHERE id < 10");
+    is(all, "40 29 120");
+    refused(spare_updates(s, 3, 3, true, 5), ERR_CONFLICT, "shop.spare (id=40), update: 0 rows");
+    done(spare_updates(s, 3, 4, false, 0));
+    is(all, "40 40 160");
+}
+
 static void test_large(void)
 {
     reopen("large", true);
@@ -924,6 +962,7 @@ int main(void)
         test_keyless();
         test_ddl();
         test_copy();
+        test_spare();
         test_large();
         test_random("rkey", "CREATE TABLE shop.rkey (id bigint PRIMARY KEY, name text, n int)");
         test_random("runiq", "CREATE TABLE shop.runiq (id bigint PRIMARY KEY, name text UNIQUE, n int)");
