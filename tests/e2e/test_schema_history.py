@@ -36,8 +36,6 @@ class SchemaLab(Lab):
         self.empty_scratch()
         self.use_source(servers[which])
         self.scratch.sql("GRANT ALL ON *.* TO cdc@'%'")
-        if kind == "mysql97":
-            self.scratch.sql("GRANT SYSTEM_VARIABLES_ADMIN, SESSION_VARIABLES_ADMIN ON *.* TO cdc@'%'")
 
     def use_source(self, server):
         self._source = server
