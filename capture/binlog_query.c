@@ -206,6 +206,8 @@ static const char *ddl_refusal(const struct binlog_stream *s, const struct ev_qu
         return "stands inside a transaction, which no server that is supported writes";
     if (!valid)
         return "is not valid text in its session's character set";
+    if (d->as_select) /* in row format the source logs the columns, and then the rows as events */
+        return "was logged in statement format: the rows that it inserted are not in the binlog";
     return NULL;
 }
 

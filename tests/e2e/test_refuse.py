@@ -134,6 +134,16 @@ def test_statement_format(lab):
     refused(lab.capture("--once"), "statement")       # and again: it is not forgotten
 
 
+def test_created_from_a_query_in_statement_format(lab):
+    """CREATE TABLE ... SELECT: in row format its rows follow as events, in statement format they are not in the binlog."""
+    prepare(lab)
+    lab.sql("CREATE TABLE good AS SELECT * FROM t")
+    lab.capture("--once").run()
+    assert len(lab.changes(table="good")) == 5
+    lab.sql("SET SESSION binlog_format='STATEMENT'", "CREATE TABLE bad AS SELECT * FROM t")
+    refused(lab.capture("--once"), "statement format", "bad")
+
+
 def test_xa_on_a_captured_table(lab):
     prepare(lab)
     lab.sql("CREATE DATABASE IF NOT EXISTS elsewhere", "CREATE TABLE IF NOT EXISTS elsewhere.t (id INT)", "XA START 'one'",
