@@ -83,7 +83,7 @@ bool capture_options_check(const struct capture_options *o, struct err *err)
         return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/ (or --from-file BINLOG...)");
     if (o->slot == NULL)
         return err_set(err, ERR_CONFIG, "--slot is missing: the directory of the slot");
-    if (o->schema_server != NULL && o->start != NULL && strcmp(o->start, "now") != 0)
+    if (o->schema_server != NULL && strcmp(o->start, "now") != 0)
         return err_set(err, ERR_CONFIG,
                        "--schema-server goes with --start now only: of an earlier place the definitions are not known");
     if (o->schema_server != NULL && files)
