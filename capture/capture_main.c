@@ -19,6 +19,8 @@ int main(int argc, char **argv)
     if (r == OPTS_EXIT)
         return 0;
     o.more_files = args;
+    if (o.start == NULL)
+        o.start = o.from_file.n != 0 ? "earliest" : "now";
     bool ok = r == OPTS_OK && capture_options_check(&o, &err);
     if (!ok) {
         fprintf(stderr, "rowtide-capture: %s\n", err.msg);

@@ -83,13 +83,9 @@ bool capture_options_check(const struct capture_options *o, struct err *err)
         return err_set(err, ERR_CONFIG, "--source is missing: mysql://USER@HOST:PORT/ (or --from-file BINLOG...)");
     if (o->slot == NULL)
         return err_set(err, ERR_CONFIG, "--slot is missing: the directory of the slot");
-    if (o->schema_server != NULL && o->start != NULL && strcmp(o->start, "now") != 0)
+    if (o->schema_server != NULL && strcmp(o->start, "now") != 0)
         return err_set(err, ERR_CONFIG,
                        "--schema-server goes with --start now only: of an earlier place the definitions are not known");
-    if (o->schema_server != NULL && files)
-        return err_set(err, ERR_CONFIG,
-                       "--schema-server goes with --source: a file does not tell how the tables were "
-                       "at its beginning");
     if (o->schema_server == NULL && o->schema_password_file != NULL)
         return err_set(err, ERR_CONFIG, "--schema-password-file goes with --schema-server");
     if (o->heartbeat_ms < 100 || o->heartbeat_ms > 3600000)

@@ -10,6 +10,7 @@ struct capture_options {
     uint64_t server_id, heartbeat_ms, segment_size, frame_size, max_event, position_every_ms, disk_reserve,
         max_slot_size, retry_for_ms;
     bool once, accept_unlogged_cascades;
+    /* start is never NULL: which default it has depends on where from, so that main fills it in */
     struct opt_list from_file;  /* --from-file */
     struct opt_list more_files; /* what stands without an option: further ones; a view */
 };

@@ -538,8 +538,7 @@ static void mark_connected(struct pipeline *p)
 static bool locate_server(struct pipeline *p, const struct source_status *now, bool new_slot, struct source_pos *pos,
                           struct err *err)
 {
-    const char *start = p->o->start == NULL ? "now" : p->o->start;
-    return (!new_slot || source_start_position(p->client, now, start, pos, err)) &&
+    return (!new_slot || source_start_position(p->client, now, p->o->start, pos, err)) &&
            source_can_resume(p->client, now, pos, err);
 }
 
