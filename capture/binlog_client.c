@@ -86,8 +86,8 @@ static bool session_setup(struct binlog_client *c, struct err *err)
            (!c->mariadb || binlog_client_exec(c, "SET SESSION max_statement_time = 0", err));
 }
 
-bool binlog_client_connect(const struct source_url *u, unsigned read_timeout_s, struct binlog_client **out,
-                           struct err *err)
+bool client_connect_now(const struct source_url *u, unsigned read_timeout_s, struct binlog_client **out,
+                        struct err *err)
 {
     pthread_once(&library_once, library_start);
     if (!library_ok)

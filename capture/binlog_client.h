@@ -19,12 +19,13 @@ struct source_url { /* parsed --source; every string owned, "" when not given */
 bool source_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err);
 /* --schema-server: the same form; the password else in $ROWTIDE_SCHEMA_PASSWORD. */
 bool schema_url_parse(const char *url, const char *password_file, struct source_url *out, struct err *err);
+bool source_url_copy(const struct source_url *u, struct source_url *out, struct err *err); /* ERR_NOMEM */
 void source_url_clear(struct source_url *u);                        /* wipes the password (I10) */
 void source_url_place(const struct source_url *u, struct buf *out); /* "user@host:port" for messages: no secrets */
 
 struct binlog_client;
 /* Connects and sets the session up (utf8mb4, time_zone '+00:00', sql_mode '', long net timeouts). ERR_NET: unreachable (transient);
- * ERR_CONFIG: access denied, TLS refused ... with the server's message. */
+ * ERR_CONFIG: access denied, TLS refused ... with the server's message. ERR_STOPPED: a stop (stop.h) came first. */
 bool binlog_client_connect(const struct source_url *u, unsigned read_timeout_s, struct binlog_client **out,
                            struct err *err);
 void binlog_client_close(struct binlog_client *c); /* NULL is fine */

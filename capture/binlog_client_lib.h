@@ -36,6 +36,9 @@ struct dump_command {  /* what goes on the wire, decided in binlog_client.c for 
 
 /* All options that both libraries share: timeouts, packet size, character set, no LOAD DATA LOCAL. */
 bool client_common_options(MYSQL *my, const struct source_url *u, unsigned read_timeout_s, struct err *err);
+/* As binlog_client_connect, but blocks until it is done. */
+bool client_connect_now(const struct source_url *u, unsigned read_timeout_s, struct binlog_client **out,
+                        struct err *err);
 /* Makes c->my, connected. */
 bool client_lib_connect(struct binlog_client *c, const struct source_url *u, struct err *err);
 int client_lib_fd(MYSQL *my);

@@ -278,10 +278,12 @@ static enum stream_step on_incident(struct binlog_stream *s, const struct binlog
     struct ev_incident inc;
     if (!binlog_parse_incident(e, &inc, err))
         return stream_fail(s, err);
+    if (s->state == TXN_NONE && stream_has_event(s)) /* MariaDB sends the file's head without its transactions */
+        return STREAM_BOUNDARY;
     err_set(
         err, ERR_LOST,
         "the source reports an INCIDENT (%u: %.*s): changes may be missing from its binlog; compare the tables, then "
-        "start a new slot behind this place",
+        "start a new slot behind this place (--start now)",
         inc.number, BYTES_FMT(inc.message));
     return stream_fail(s, err);
 }
@@ -312,7 +314,7 @@ static enum stream_step on_payload(struct binlog_stream *s, const struct binlog_
  *  ROWS_QUERY 29, ANNOTATE_ROWS 160   passed over: comments on rows that follow; never a boundary
  *  BINLOG_CHECKPOINT 161, START_ENCRYPTION 164 (the stream itself is clear), IGNORABLE 28   passed over; boundary
  *  TRANSACTION_CONTEXT 36, VIEW_CHANGE 37   passed over: group replication's own bookkeeping inside transactions
- *  INCIDENT 26                 stop
+ *  INCIDENT 26                 stop; passed over when the position lies behind it
  *  PARTIAL_ROW_DATA 172, START_V3 1, LOAD 6-8 10 12, rows of pre-releases 20-22   stop, with the ignorable flag too
  *  any other                   passed over with the ignorable flag, else stop */
 static enum stream_step dispatch(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,

@@ -72,6 +72,8 @@ enum stream_step stream_fail(struct binlog_stream *s, struct err *err);
 /* An event that cannot stand where it does. */
 enum stream_step stream_misplaced(struct binlog_stream *s, const char *what, struct err *err);
 /* Here one may resume: a transaction ended, or an event outside of any passed. */
+/* The position lies behind this event: by GTID the server sends what is no transaction again. */
+bool stream_has_event(const struct binlog_stream *s);
 void stream_take_position(struct binlog_stream *s, bool transaction_end);
 /* The open transaction never was: nothing of it counts, its GTID neither. */
 void txn_forget(struct binlog_stream *s);

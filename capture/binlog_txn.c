@@ -91,6 +91,12 @@ static int compare_files(const char *a, const char *b)
     return na != nb ? (na < nb ? -1 : 1) : strcmp(a, b);
 }
 
+bool stream_has_event(const struct binlog_stream *s)
+{
+    int order = compare_files(s->file, s->pos.file);
+    return s->pos.file[0] != '\0' && (order < 0 || (order == 0 && s->offset <= s->pos.offset));
+}
+
 /* A transaction ended, or an event outside of any passed: here one may resume. */
 void stream_take_position(struct binlog_stream *s, bool transaction_end)
 {
@@ -294,7 +300,7 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
     if (!row_reader_open(&s->rows, e, &s->fmt, s->defs, err))
         return stream_fail(s, err);
     s->rows_open = true;
-    if (s->rows.dummy || !s->rows.def->captured) {
+    if (s->rows.dummy || !s->rows.def->captured || s->rows.def->sequence) {
         bool statement_ends = (s->rows.flags & 1) != 0;
         end_rows(s);
         if (statement_ends)

@@ -677,9 +677,13 @@ static bool run(struct pipeline *p, struct err *err)
         bool reached = p->events->connect(p, err);
         if (reached) {
             int64_t since = clock_mono_us();
+            uint64_t had = binlog_stream_stats(p->stream)->transactions;
             unreachable_since = 0;
             r = p->have_target && position_covers(binlog_stream_position(p->stream), &p->target) ? PUMP_DONE
                                                                                                  : pump(p, err);
+            /* Damage at the source that may lie behind us at the next attempt, but did not move. */
+            if (r == PUMP_BROKEN && err->code == ERR_CORRUPT && binlog_stream_stats(p->stream)->transactions == had)
+                r = PUMP_FAIL;
             if (clock_mono_us() - since >= STEADY_US)
                 backoff_ms = BACKOFF_FIRST_MS;
         } else if (!err->transient) {
@@ -691,7 +695,7 @@ static bool run(struct pipeline *p, struct err *err)
          * is not known, and after a failed write nothing more goes in. */
         bool settled = p->writer == NULL || (r == PUMP_FAIL && err->code == ERR_NOMEM) || settle(p, &settle_err);
         if (r == PUMP_FAIL)
-            return stop_level() != STOP_NO && err->code == ERR_NET && settled;
+            return stop_level() != STOP_NO && (err->code == ERR_NET || err->code == ERR_STOPPED) && settled;
         if (!settled) {
             *err = settle_err;
             return false;

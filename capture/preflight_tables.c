@@ -1,4 +1,4 @@
-/* preflight_tables.c - the captured tables: cascades that the server does not log, keys, engines.
+/* preflight_tables.c - the captured tables: cascades that the server does not log, keys, engines, sequences.
  *
  * InnoDB carries out ON DELETE / ON UPDATE actions below the layer that writes row events; MySQL logs them from 9.6 on unless
  * innodb_native_foreign_keys is ON, MariaDB never does. MariaDB also hides REFERENTIAL_CONSTRAINTS from an account that may only
@@ -239,17 +239,17 @@ static bool check_keys(struct preflight_run *r, const struct sql_result *tables)
                                          other.n, other.text);
 }
 
-/* Captured tables with a column for which `condition` (on information_schema.COLUMNS) holds. */
-static bool tables_with(struct preflight_run *r, const char *condition, struct names *found)
+/* Captured tables with a row for which `condition` (on information_schema's COLUMNS, TABLES ...) holds. */
+static bool tables_with(struct preflight_run *r, const char *view, const char *condition, struct names *found)
 {
     struct sql_result tables;
     struct err why;
     bool got;
     char sql[400];
     snprintf(sql, sizeof sql,
-             "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.COLUMNS WHERE %s AND "
+             "SELECT DISTINCT TABLE_SCHEMA, TABLE_NAME FROM information_schema.%s WHERE %s AND "
              "TABLE_SCHEMA " NOT_SYSTEM,
-             condition);
+             view, condition);
     if (!preflight_ask(r, sql, &tables, &got, &why))
         return false;
     for (size_t i = 0; got && i < tables.nrows; i++) {
@@ -269,7 +269,7 @@ static bool check_old_times(struct preflight_run *r)
     struct names old = { .n = 0 };
     if (!r->mariadb)
         return true;
-    return tables_with(r, "DATETIME_PRECISION > 0 AND COLUMN_TYPE LIKE '%mariadb-5.3%'", &old) &&
+    return tables_with(r, "COLUMNS", "DATETIME_PRECISION > 0 AND COLUMN_TYPE LIKE '%mariadb-5.3%'", &old) &&
            (old.n == 0 ||
             preflight_add(r, FIND_FAIL, "old_times",
                           "SET GLOBAL mysql56_temporal_format = ON; then for each ALTER TABLE ... FORCE;",
@@ -284,7 +284,7 @@ static bool check_generated(struct preflight_run *r)
     struct names generated = { .n = 0 };
     if (!r->mariadb || r->version < SINCE_UNLOGGED_GENERATED)
         return true;
-    return tables_with(r, "GENERATION_EXPRESSION NOT IN ('', 'ROW START', 'ROW END')", &generated) &&
+    return tables_with(r, "COLUMNS", "GENERATION_EXPRESSION NOT IN ('', 'ROW START', 'ROW END')", &generated) &&
            (generated.n == 0 ||
             preflight_add(
                 r, FIND_WARN, "generated_columns",
@@ -292,6 +292,21 @@ static bool check_generated(struct preflight_run *r)
                 "%zu captured tables have generated columns (%s): this server writes their values to its binlog "
                 "when a row is inserted, not when it is updated",
                 generated.n, generated.text));
+}
+
+/* MariaDB writes each step of a sequence as an insert into it; capture leaves them out, as PostgreSQL's replication does. */
+static bool check_sequences(struct preflight_run *r)
+{
+    struct names found = { .n = 0 };
+    if (!r->mariadb)
+        return true;
+    if (!tables_with(r, "TABLES", "TABLE_TYPE = 'SEQUENCE'", &found))
+        return false;
+    return found.n == 0 ||
+           preflight_add(r, FIND_INFO, "sequences", "",
+                         "%zu sequences are among --tables (%s): their steps are not captured; after a switch-over set "
+                         "the destination's own sequences",
+                         found.n, found.text);
 }
 
 bool preflight_tables(struct preflight_run *r)
@@ -318,7 +333,8 @@ bool preflight_tables(struct preflight_run *r)
                                   "GRANT SELECT ON the captured tables TO the account; or mend --tables",
                                   "this account sees no table that --tables takes: either there is none yet, or it may "
                                   "not SELECT from them, and then foreign keys and primary keys cannot be checked");
-    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables) && check_old_times(r) && check_generated(r);
+    ok = ok && check_cascades(r, &tables, n) && check_keys(r, &tables) && check_old_times(r) && check_generated(r) &&
+         check_sequences(r);
     sql_result_clear(&tables);
     return ok;
 }

@@ -23,6 +23,7 @@ struct table_def {
     unsigned ncols;
     struct wire_column *cols;
     bool captured;
+    bool sequence; /* a MariaDB SEQUENCE: each step writes its one row as an insert; not rows of a table */
 };
 struct table_defs;
 struct table_defs *table_defs_new(void);

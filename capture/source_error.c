@@ -112,6 +112,11 @@ bool source_error_query(struct err *err, unsigned no, const char *text, const ch
     "another connection took our place: something else uses the same server_id or replica UUID, most likely a second " \
     "capture of this slot or a copy of it; give one of them its own --server-id, or stop it"
 
+/* What a crash of MariaDB leaves at the end of a file; the next file goes on. By GTID the server begins there as soon as
+ * all in front of the torn event is ours, so asking again helps (seen on 10.11). The same text answers a start inside an
+ * event: then it does not, and the caller sees that nothing came. */
+#define TORN "truncated in the middle"
+
 /* First match wins. */
 static const struct {
     const char *piece;
@@ -141,7 +146,11 @@ static const struct {
       "place with `mysqlbinlog --start-position`, and raise max_allowed_packet (1 GiB at most) if the event is sound" },
     { "crc check", ERR_CORRUPT, "the source's binlog is damaged at that place (or the position is inside an event)" },
     { "bogus data", ERR_CORRUPT, "the position is inside an event, or the source's binlog is damaged there" },
-    { "truncated in the middle", ERR_CORRUPT, "the source's binlog ends inside an event: a full disk or a crash" },
+    { TORN, ERR_CORRUPT,
+      "the source's binlog ends inside an event: a full disk, a crash, or the position is inside an event; look at the "
+      "place with `mysqlbinlog --start-position`. All whole transactions in front of it are captured; compare the "
+      "tables "
+      "before a new slot is taken" },
     { "checksum", ERR_UNSUPPORTED, "the source and this client do not agree on binlog checksums" },
     { "anonymous", ERR_CONFIG,
       "a binlog file that has to be read was written before GTIDs were switched on: start at a later position, or "
@@ -176,7 +185,7 @@ bool source_error_stream(struct err *err, unsigned no, const char *text)
         if (strcasestr(text, causes[i].piece) == NULL)
             continue;
         err_set(err, causes[i].code, "the source ended the stream: %.500s (%u) - %s", text, no, causes[i].hint);
-        return finish(err, no, false);
+        return finish(err, no, strcmp(causes[i].piece, TORN) == 0);
     }
     bool denied = no == 1227 || no == 1142 || no == SV_DENIED;
     err_set(err,

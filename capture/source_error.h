@@ -10,7 +10,8 @@
 bool source_error_connect(struct err *err, unsigned no, const char *text, const char *place);
 bool source_error_query(struct err *err, unsigned no, const char *text, const char *sql);
 /* An error in place of an event. 1236 has one number for a dozen causes: told apart by its text, and explained. ERR_LOST: what we
- * need was purged or never was on this server; ERR_CORRUPT: its binlog is damaged; ERR_CONFIG: a clash, or a setting. */
+ * need was purged or never was on this server; ERR_CORRUPT: its binlog is damaged (transient when the server may get past it at the next dump: a caller that got nothing new must
+ * not ask for ever); ERR_CONFIG: a clash, or a setting. */
 bool source_error_stream(struct err *err, unsigned no, const char *text);
 
 #endif

@@ -19,6 +19,22 @@ static void wipe_free(char *s)
     free(s);
 }
 
+bool source_url_copy(const struct source_url *u, struct source_url *out, struct err *err)
+{
+    struct source_url c = { strdup(u->host),     strdup(u->user),     strdup(u->password),
+                            strdup(u->socket),   strdup(u->ssl_mode), strdup(u->ssl_ca),
+                            strdup(u->ssl_cert), strdup(u->ssl_key),  u->port,
+                            u->connect_timeout_s };
+    char *const each[] = { c.host, c.user, c.password, c.socket, c.ssl_mode, c.ssl_ca, c.ssl_cert, c.ssl_key };
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++)
+        if (each[i] == NULL) {
+            source_url_clear(&c);
+            return err_nomem(err);
+        }
+    *out = c;
+    return true;
+}
+
 void source_url_clear(struct source_url *u)
 {
     if (u == NULL)

@@ -152,6 +152,21 @@ void table_defs_forget_asked(struct table_defs *t)
     trim_all(t, true);
 }
 
+/* MariaDB (sql/sql_sequence.cc) gives every SEQUENCE these columns, and no key; nothing else on the wire tells. */
+static bool is_sequence(const struct relation *rel)
+{
+    static const char *const names[] = { "next_not_cached_value", "minimum_value", "maximum_value",
+                                         "start_value",           "increment",     "cache_size",
+                                         "cycle_option",          "cycle_count" };
+    enum { COLUMNS = sizeof names / sizeof *names };
+    if (rel->ncols != COLUMNS || rel->nkey != 0)
+        return false;
+    for (unsigned i = 0; i < COLUMNS; i++)
+        if (rel->cols[i].type != COL_INT || !bytes_eq_str(rel->cols[i].name, names[i]))
+            return false;
+    return true;
+}
+
 static struct entry *add(struct table_defs *t, const struct table_map_names *n, bool captured, bool mariadb,
                          struct err *err)
 {
@@ -179,6 +194,7 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
         return NULL;
     }
     e->def.ncols = captured ? e->def.rel->ncols : 0;
+    e->def.sequence = captured && mariadb && is_sequence(e->def.rel);
     e->cost = sizeof *e + keep.n + e->def.ncols * (sizeof *e->def.cols + sizeof(struct column)) +
               (captured ? sizeof(struct relation) + e->def.rel->canonical.n : 0);
     t->bytes += e->cost;

@@ -30,14 +30,16 @@ class World:
         self.count += 1
         return self.dir / f"{self.count}-{name}"
 
-    def new_source(self, kind, **options):
-        """A private server; options with _ for -."""
+    def new_source(self, kind, prepare=None, **options):
+        """A private server; options with _ for -. prepare(server) comes before its first start."""
         if kind not in self.templates:
             path = self.dir / f"template-{kind}"
             KINDS[kind].make_template(path, self.certs)
             self.templates[kind] = path
         server = KINDS[kind](self.new_dir(kind), self.templates[kind], self.certs, server_id=self.count + 10,
                              options={k.replace("_", "-"): v for k, v in options.items()})
+        if prepare is not None:
+            prepare(server)
         return server.start()
 
     def shared_source(self, kind):
@@ -92,9 +94,9 @@ class Lab:
         self.start_at = "gtid:" + server.gtids()
         return server
 
-    def own_source(self, **options):
+    def own_source(self, prepare=None, **options):
         """This test's own server, for tests that stop or reset it."""
-        server = self.world.new_source(self.kind, **options)
+        server = self.world.new_source(self.kind, prepare, **options)
         self.own.append(server)
         return self.use_source(server)
 
