@@ -259,6 +259,8 @@ static enum stream_step on_format(struct binlog_stream *s, const struct binlog_e
     if (s->state != TXN_NONE && !s->file_ended)
         return stream_misplaced(s, "FORMAT_DESCRIPTION", err);
     txn_forget(s);
+    s->new_file = s->pos.flavor == GTID_NONE;
+    s->made = e->when;
     return begun ? STREAM_ABANDONED : STREAM_BOUNDARY;
 }
 
@@ -541,6 +543,15 @@ void binlog_stream_position_written(struct binlog_stream *s)
         gtid_set_free(s->consumed);
         s->consumed = empty;
     }
+}
+
+bool binlog_stream_new_file(struct binlog_stream *s, const char **name, uint32_t *made)
+{
+    bool new_file = s->new_file;
+    *name = s->file;
+    *made = s->made;
+    s->new_file = false;
+    return new_file;
 }
 
 bool binlog_stream_message(struct binlog_stream *s, const char *topic, struct bytes body, int64_t now_us,

@@ -66,6 +66,8 @@ bool binlog_stream_moved(const struct binlog_stream *s); /* the position is beyo
 void binlog_stream_position_written(
     struct binlog_stream *s); /* a position frame with the current position went to the log */
 /* A message as a transaction of its own; between transactions only. */
+/* Without GTIDs, once behind each FORMAT_DESCRIPTION: true, the file that the stream is in now, and when the source made it (s). */
+bool binlog_stream_new_file(struct binlog_stream *s, const char **name, uint32_t *made);
 bool binlog_stream_message(struct binlog_stream *s, const char *topic, struct bytes body, int64_t now_us,
                            struct frame_builder *b, struct err *err);
 

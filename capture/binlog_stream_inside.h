@@ -60,6 +60,8 @@ struct binlog_stream {
     bool fresh;      /* no ROTATE came on this connection yet */
     bool discard;    /* skip until pos.offset in pos.file */
     bool begun;      /* the open transaction's BEGIN record is written */
+    bool new_file;   /* a FORMAT_DESCRIPTION came that binlog_stream_new_file did not tell of yet */
+    uint32_t made;   /* when its file was */
     bool file_ended; /* the source went on to another file since it began */
     bool payload_open, payload_last, rows_open;
     bool savepoints_unsure; /* one of them could not be remembered */
@@ -71,9 +73,9 @@ struct binlog_stream {
 enum stream_step stream_fail(struct binlog_stream *s, struct err *err);
 /* An event that cannot stand where it does. */
 enum stream_step stream_misplaced(struct binlog_stream *s, const char *what, struct err *err);
-/* Here one may resume: a transaction ended, or an event outside of any passed. */
 /* The position lies behind this event: by GTID the server sends what is no transaction again. */
 bool stream_has_event(const struct binlog_stream *s);
+/* Here one may resume: a transaction ended, or an event outside of any passed. */
 void stream_take_position(struct binlog_stream *s, bool transaction_end);
 /* The open transaction never was: nothing of it counts, its GTID neither. */
 void txn_forget(struct binlog_stream *s);

@@ -14,6 +14,7 @@
 #include "preflight.h"
 #include "schema_history.h"
 #include "slog.h"
+#include "source_file.h"
 #include "stop.h"
 
 #include <errno.h>
@@ -223,6 +224,13 @@ static bool settle(struct pipeline *p, struct err *err)
 
 enum pump { PUMP_MORE, PUMP_DONE, PUMP_BROKEN /* the connection: try again */, PUMP_FAIL };
 
+static bool note_file(struct pipeline *p, struct err *err)
+{
+    const char *name;
+    uint32_t made;
+    return !binlog_stream_new_file(p->stream, &name, &made) || source_file_note(slot_dirfd(p->slot), name, made, err);
+}
+
 static enum pump handle_event(struct pipeline *p, struct bytes event, struct err *err)
 {
     enum stream_step step = binlog_stream_event(p->stream, event, p->frame, p->o->frame_size, err);
@@ -248,7 +256,7 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
         p->position_at_us = clock_mono_us();
         break;
     case STREAM_BOUNDARY:
-        if (!note_schema(p, false, err))
+        if (!note_file(p, err) || !note_schema(p, false, err))
             return PUMP_FAIL;
         if (binlog_stream_filtered(p->stream) >= (16u << 20) && !write_position(p, err))
             return PUMP_FAIL;

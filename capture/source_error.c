@@ -146,6 +146,10 @@ static const struct {
       "place with `mysqlbinlog --start-position`, and raise max_allowed_packet (1 GiB at most) if the event is sound" },
     { "crc check", ERR_CORRUPT, "the source's binlog is damaged at that place (or the position is inside an event)" },
     { "bogus data", ERR_CORRUPT, "the position is inside an event, or the source's binlog is damaged there" },
+    { "i/o error reading", ERR_LOST,
+      "the source was reset while we were reading (RESET BINARY LOGS), or its disk fails; compare it with the "
+      "destination "
+      "before a new slot is taken" },
     { TORN, ERR_CORRUPT,
       "the source's binlog ends inside an event: a full disk, a crash, or the position is inside an event; look at the "
       "place with `mysqlbinlog --start-position`. All whole transactions in front of it are captured; compare the "
@@ -153,8 +157,10 @@ static const struct {
       "before a new slot is taken" },
     { "checksum", ERR_UNSUPPORTED, "the source and this client do not agree on binlog checksums" },
     { "anonymous", ERR_CONFIG,
-      "a binlog file that has to be read was written before GTIDs were switched on: start at a later position, or "
-      "purge the older files" },
+      "there the binlog has a transaction without a GTID: gtid_mode was not ON when it was written. A new slot: start "
+      "at a "
+      "later position, or purge the older files. One that was running: set gtid_mode = ON for good, then take a new "
+      "slot" },
     { "gtid_mode", ERR_CONFIG, "the source's gtid_mode was changed: GTID positions need gtid_mode=ON" },
     { "server_id was not set", ERR_CONFIG, "set server_id to a number above 0 on the source" },
     { "server id not set", ERR_CONFIG, "set server_id to a number above 0 on the source" },

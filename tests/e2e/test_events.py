@@ -1,7 +1,7 @@
 """Every event that the servers write, from real servers: what the slot holds equals what the source holds, whatever lies between.
 
 SHOW BINLOG EVENTS proves that an event was there. Values and types are other tests' business: rows here are an id and a text."""
-import hashlib
+import base64
 import json
 import os
 import re
@@ -12,11 +12,12 @@ import subprocess
 import time
 import urllib.request
 import zlib
+from pathlib import Path
 
 import pymysql
 import pytest
 
-from rt.util import SID, free_port, give, wait_until
+from rt.util import REPO, SID, free_port, give, wait_until
 
 MARIADB = pytest.mark.combos("libmariadb-mariadb1011")
 MYSQL = pytest.mark.combos("libmariadb-mysql97")
@@ -169,10 +170,13 @@ def add_keyring(server):
 
 def add_key_file(server):
     """For encrypt_binlog."""
-    keys = server.home / "keys"
+    where, keys = server.home / "plugins", server.home / "keys"
     keys.write_text("1;" + "0123456789abcdef" * 4 + "\n")
     give(keys)
-    server.options.update({"plugin-dir": os.environ.get("PLUGINS", "/tmp/ev/pl"), "plugin-load-add": "file_key_management", "file-key-management-filename": keys})
+    script = str(REPO / "tests/tools/mariadb-plugins.sh")
+    subprocess.run([script, "ensure"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    shutil.copytree(subprocess.run([script, "path"], capture_output=True, text=True, check=True).stdout.strip(), where)
+    server.options.update({"plugin-dir": where, "plugin-load-add": "file_key_management", "file-key-management-filename": keys})
 
 
 @MARIADB
@@ -280,7 +284,15 @@ def test_a_stop_does_not_wait_for_a_connection(lab, answer):
 
 
 def connecting(pid):
-    return c_has_thread(pid)
+    """A TCP connection of this process waits for an answer (proc_pid_net: state 02 is SYN_SENT)."""
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+    inodes = {x.split()[9] for x in lines if x.split()[3] == "02"}
+    return inodes & {m[1] for f in Path(f"/proc/{pid}/fd").iterdir() if (m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f)))}
+
+
+def blob(value):
+    """Bytes as the JSON dump has them."""
+    return base64.b64encode(value).decode()
 
 
 @MYSQL
@@ -312,9 +324,8 @@ def test_gtid_mode_goes_on_and_off_while_capture_runs(lab):
     wait_until(lambda: lab.changes(slot=slot, table="t"), "the row")
     lab.source.sql("SET GLOBAL gtid_mode = ON_PERMISSIVE", "SET GLOBAL gtid_mode = OFF_PERMISSIVE")
     lab.sql("INSERT INTO t (id, v) VALUES (1001, 'without')")
-    text = c.wait(code=None)
-    print(text)
-    assert "gtid_mode" in text
+    text = c.wait(code=2)
+    assert "gtid_mode" in text and "without a GTID" in text, text
     assert [r["row"]["id"] for r in lab.changes(slot=slot, table="t")] == [1000]
 
 
@@ -425,3 +436,38 @@ def test_cascades_are_captured_or_refused(lab):
         assert "accept-unlogged-cascades" in text and "foreign key" in text
         lab.capture("--once", "--accept-unlogged-cascades").run()
         assert sorted(replayed(lab, "t")) == [10, 21, 30], "the cascades themselves are not in the binlog"
+
+
+@MYSQL
+def test_a_source_that_was_reset_is_not_taken_for_the_same(lab):
+    """Without GTIDs: file names begin again, and the old offset is a good one in the new file."""
+    source = lab.own_source(gtid_mode="OFF", enforce_gtid_consistency="OFF")
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v TEXT)")
+    source.sql("RESET BINARY LOGS AND GTIDS")
+    file, pos = source.sql("SHOW BINARY LOG STATUS")[0][:2]
+    insert = ["INSERT INTO t (v) VALUES (REPEAT('x', 100))"]
+    c = lab.capture("--start", f"file:{file}:{pos}").start()
+    c.wait_event("streaming")
+    lab.sql(*insert * 5)
+    wait_until(lambda: len(lab.changes(table="t")) == 5, "five rows")
+    c.stop()
+    c.start()                # the same file: known, and goes on
+    lab.sql(*insert)
+    wait_until(lambda: len(lab.changes(table="t")) == 6, "the sixth row")
+    c.stop()
+    made = source.sql("SELECT UNIX_TIMESTAMP()")[0][0]
+    wait_until(lambda: source.sql("SELECT UNIX_TIMESTAMP()")[0][0] > made, "the next second: files know theirs in seconds")
+    source.sql("RESET BINARY LOGS AND GTIDS")
+    lab.sql(*insert * 9)
+    text = c.run(code=1)
+    assert "was reset" in text and file in text, text
+    # And while capture runs: noticed when the file that is gone cannot be read on.
+    slot = lab.dir / "running"
+    c = lab.capture("--start", "now", slot=slot, name="running").start()
+    c.wait_event("streaming")
+    lab.sql(*insert)
+    wait_until(lambda: lab.changes(slot=slot, table="t"), "a row")
+    source.sql("RESET BINARY LOGS AND GTIDS")
+    lab.sql(*insert * 12)
+    text = c.wait(code=1)
+    assert "was reset" in text and len(lab.changes(slot=slot, table="t")) == 1, text
