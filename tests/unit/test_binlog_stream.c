@@ -553,6 +553,11 @@ static const struct test tests[] = {
     { "XA COMMIT inside", N, S "begin;q XA COMMIT X'78',X'',1", "BBIF!XA COMMIT inside", NULL },
     /* other events */
     { "INCIDENT", G, S "incident", "BBF!INCIDENT (1: LOST)", "" },
+    { "INCIDENT inside", G, S "g 1;begin;incident", "BBIIF!INCIDENT", "" },
+    { "INCIDENT behind what we have", G, S T1 "incident", "BBIIIICF!INCIDENT", U ":1" },
+    { "INCIDENT in front of our place, sent again", G, S T1 "cut;fake f.1;fde;incident", "BBIIIICBBB B1,+t 1|a,C,",
+      U ":1" },
+    { "INCIDENT, our place not known", G, S T1 "other;fake f.1;fde;incident", "BBIIIICBBF!INCIDENT", U ":1" },
     { "unknown", G, S "ev 99", "BBF!type 99", "" },
     { "unknown and ignorable", G, S "ev 99 80;g 1;begin;ev 200 80;map t;ev 99 80;ins 1 a;xid",
       "BBBIIIIIIC B1,+t 1|a,C,", U ":1" },
@@ -703,6 +708,36 @@ static void test_interface(void)
     source_pos_clear(&from);
 }
 
+/* By offset, each file is told of once, and again on each connection. */
+static void test_new_file(void)
+{
+    struct script s = { .flavor = GTID_NONE, .offset = 4 };
+    struct source_pos from = { .server = "srv", .file = "f.1", .offset = 4 };
+    struct driver d;
+    struct err err = { 0 };
+    const struct {
+        const char *script, *file;
+    } steps[] = { { "fake f.1", NULL }, { "fde", "f.1" },       { "anon", NULL }, { "begin", NULL },
+                  { "xid", NULL },      { "rotate f.2", NULL }, { "fde", "f.2" }, { "prev", NULL } };
+    driver_open(&d, "s.*", &from, MAX_EVENT);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        struct buf e = { 0 };
+        char text[40];
+        const char *name = NULL;
+        uint32_t made = 0;
+        snprintf(text, sizeof text, "%s", steps[i].script);
+        make_event(&s, text, &e);
+        CHECK(driver_feed(&d, buf_view(&e), &err) != 'F', "%s: %s", steps[i].script, err.msg);
+        bool told = binlog_stream_new_file(d.s, &name, &made);
+        CHECK(told == (steps[i].file != NULL), "%zu: told %d", i, told);
+        CHECK(!told || (strcmp(name, steps[i].file) == 0 && made == 1700000000), "%zu: %s %u", i, name, made);
+        buf_free(&e);
+        if (i == 0)
+            s.offset = 4;
+    }
+    driver_close(&d);
+}
+
 /* Any event cut short, its size and checksum right: an error or not, but nothing else. */
 static void test_truncations(void)
 {
@@ -783,6 +818,7 @@ int main(void)
     for (size_t i = 0; i < sizeof savepoints_spilled / sizeof *savepoints_spilled; i++)
         run(&savepoints_spilled[i], 1);
     test_interface();
+    test_new_file();
     test_truncations();
     return UNIT_END();
 }
