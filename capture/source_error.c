@@ -112,6 +112,11 @@ bool source_error_query(struct err *err, unsigned no, const char *text, const ch
     "another connection took our place: something else uses the same server_id or replica UUID, most likely a second " \
     "capture of this slot or a copy of it; give one of them its own --server-id, or stop it"
 
+#define RESET                                                                                                          \
+    "the source was reset while we were reading (RESET BINARY LOGS AND GTIDS, RESET MASTER), or its binlog files "     \
+    "were "                                                                                                            \
+    "removed or cannot be read; compare it with the destination before a new slot is taken"
+
 /* What a crash of MariaDB leaves at the end of a file; the next file goes on. By GTID the server begins there as soon as
  * all in front of the torn event is ours, so asking again helps (seen on 10.11). The same text answers a start inside an
  * event: then it does not, and the caller sees that nothing came. */
@@ -146,10 +151,8 @@ static const struct {
       "place with `mysqlbinlog --start-position`, and raise max_allowed_packet (1 GiB at most) if the event is sound" },
     { "crc check", ERR_CORRUPT, "the source's binlog is damaged at that place (or the position is inside an event)" },
     { "bogus data", ERR_CORRUPT, "the position is inside an event, or the source's binlog is damaged there" },
-    { "i/o error reading", ERR_LOST,
-      "the source was reset while we were reading (RESET BINARY LOGS), or its disk fails; compare it with the "
-      "destination "
-      "before a new slot is taken" },
+    { "could not find next log", ERR_LOST, RESET },
+    { "i/o error reading", ERR_LOST, RESET },
     { TORN, ERR_CORRUPT,
       "the source's binlog ends inside an event: a full disk, a crash, or the position is inside an event; look at the "
       "place with `mysqlbinlog --start-position`. All whole transactions in front of it are captured; compare the "

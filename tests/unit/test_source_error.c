@@ -61,6 +61,8 @@ static const struct {
       "without a GTID" },
     { 's', 1236, "binlog truncated in the middle of event; consider out of disk space on master; the first",
       ERR_CORRUPT, true, "inside an event" },
+    { 's', 1236, "could not find next log; the first event '' at 4, the last event read from './b.000002' at 2528",
+      ERR_LOST, false, "was reset" },
     { 's', 1236, "I/O error reading log event; the first event 'b.000001' at 938", ERR_LOST, false, "was reset" },
     { 's', 1236, "Binary log is not open", ERR_CONFIG, false, "log_bin" },
     { 's', 1236, "Misconfigured source - server_id was not set", ERR_CONFIG, false, "server_id" },
