@@ -28,6 +28,9 @@ struct binlog_client;
  * ERR_CONFIG: access denied, TLS refused ... with the server's message. ERR_STOPPED: a stop (stop.h) came first. */
 bool binlog_client_connect(const struct source_url *u, unsigned read_timeout_s, struct binlog_client **out,
                            struct err *err);
+/* A stop left an attempt to connect behind: its thread may still be inside the client library, so end the process by _exit. exit()
+ * would take TLS down under it. */
+bool binlog_client_left_attempt(void);
 void binlog_client_close(struct binlog_client *c); /* NULL is fine */
 void binlog_client_abort(
     struct binlog_client *c);            /* any thread: makes a blocked fetch fail soon (shuts the socket down) */

@@ -22,6 +22,13 @@ struct attempt {
     struct err err;
 };
 
+static atomic_bool any_left;
+
+bool binlog_client_left_attempt(void)
+{
+    return atomic_load(&any_left);
+}
+
 static void attempt_free(struct attempt *a)
 {
     binlog_client_close(a->client);
@@ -95,6 +102,7 @@ bool binlog_client_connect(const struct source_url *u, unsigned read_timeout_s, 
         return err_sys(err, "start a thread");
     }
     if (!attempt_wait(a)) {
+        atomic_store(&any_left, true);
         pthread_detach(thread);
         return err_set(err, ERR_STOPPED, "stopped while connecting to the source");
     }

@@ -1,4 +1,5 @@
 /* capture_main.c - rowtide-capture: options, wiring, exit code. */
+#include "binlog_client.h"
 #include "capture_options.h"
 #include "capture_pipeline.h"
 #include "capture_status.h"
@@ -7,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
@@ -48,5 +50,7 @@ int main(int argc, char **argv)
     opts_free(&capture_program, &o, &args);
     free(source);
     free(schema_server);
+    if (binlog_client_left_attempt())
+        _exit(ok ? 0 : err_exit_code(&err));
     return ok ? 0 : err_exit_code(&err);
 }
