@@ -146,8 +146,9 @@ def assert_ends_well(lab, capture):
     lab.capture("--once").run()
     lab.tool.run("segment", "verify", lab.slot)
     capture.start()
-    capture.wait_event("streaming")
+    caught_up(lab, capture)         # it streams, not only asked to
     lab.source.reset_binlog()
+    lab.sql("INSERT INTO marker VALUES (1)")
     assert "the source was reset" in capture.wait(code=1)
 
 
