@@ -151,6 +151,19 @@ static bool take_labels(const struct schema_column *from, struct arena *a, struc
     return true;
 }
 
+/* The server's dictionary shows a character beyond the BMP as '?', whatever it was: such a label is not known (I3). */
+static bool labels_known(const struct schema_column *from, const struct wire_column *wire, const struct column *col,
+                         struct err *err)
+{
+    for (uint32_t i = 0; wire->charset->max_bytes > 3 && i < col->nlabels; i++)
+        if (memchr(col->labels[i].p, '?', col->labels[i].n) != NULL)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "column %.*s: its label %u is \"%.*s\", and information_schema shows '?' for each character "
+                           "beyond U+FFFF, too: set binlog_row_metadata = FULL, alter the label, or exclude the table",
+                           BYTES_FMT(from->name), i + 1, BYTES_FMT(col->labels[i]));
+    return true;
+}
+
 static bool mentions(struct bytes text, const char *word)
 {
     return memmem(text.p, text.n, word, strlen(word)) != NULL;
@@ -193,7 +206,7 @@ bool schema_column_define(const struct schema_column *from, uint8_t type, struct
     switch (type) {
     case WT_ENUM:
     case WT_SET:
-        return set_charset(from, wire, err) && take_labels(from, a, col, err);
+        return set_charset(from, wire, err) && take_labels(from, a, col, err) && labels_known(from, wire, col, err);
     case WT_GEOMETRY:
         col->length = d->geometry;
         return true;

@@ -146,7 +146,7 @@ class Columns:
         self.kind = kind
         self.pool = {}
         for case in CASES:
-            if case.applies(kind) and case.stops is None and not (history and case.wrong) and not case.before and not case.extra and not case.label.startswith("1,000"):
+            if case.applies(kind) and (case.stops is None or (case.stops_on and not history)) and not case.before and not case.extra and not case.label.startswith("1,000"):
                 for t, values in case.columns:
                     self.pool.setdefault(re.match(r"\w+", t)[0], []).append((t, values))
         self.charsets = charsets

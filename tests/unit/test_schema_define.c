@@ -42,6 +42,8 @@ static const struct {
     { "more columns", "int(11)", "", UINT64_MAX, "0303 00 03", "!2 columns, not 1" },
     { "no such charset", "char(3)", "klingon", 3, "fe 02 fe03 01", "!character set klingon is not known" },
     { "no such type", "interval", "", UINT64_MAX, "03 00 01", "!its type interval is not known" },
+    { "a label with '?'", "enum('a','what?')", "latin1", 5, "fe 02 f701 01", "enum('a','what?')" },
+    { "a label that the dictionary hides", "enum('a','?')", "utf8mb4", 4, "fe 02 f701 01", "!beyond U+FFFF" },
     { "no labels", "enum", "latin1", 1, "fe 02 f701 01", "!labels of ENUM or SET" },
     { "torn label", "enum('a", "latin1", 1, "fe 02 f701 01", "!labels of ENUM or SET" },
     { "torn labels", "enum('a'", "latin1", 1, "fe 02 f701 01", "!labels of ENUM or SET" },
