@@ -1,0 +1,3 @@
+"""Capture: binlog to fsynced segments."""
+def run(ctx):
+    return []
