@@ -10,7 +10,7 @@ from rt.postgres import Postgres
 from rt.programs import Build, Daemon
 from rt.util import REPO, SID
 
-from . import workloads
+from . import kept
 from .measure import open_files
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "shared_buffers": "512MB", "wal_level": "logical", "max_wal_size": "8GB",
@@ -96,9 +96,9 @@ class Context:
 
     # ---- workloads
     def workload(self, name):
-        """A Workload (lib/workloads.py) with its server running; its binlog was written once and comes from the cache."""
+        """A Workload (lib/kept.py) with its server running; its binlog was written once and comes from the cache."""
         if name not in self.sources:
-            self.sources[name] = workloads.load(self, name)
+            self.sources[name] = kept.load(self, name)
         return self.sources[name]
 
     def done_with(self, name):

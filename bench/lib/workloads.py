@@ -1,35 +1,12 @@
-"""The workloads W1 … W5: a MySQL with tables and a binlog, generated once and kept. Everything is in the schema `bench`.
-
-A workload has a preparation (tables and the rows that are there before) and a measured part, which begins with a binlog file of its own."""
-import hashlib
-import json
+"""How the workloads W1 … W5 are written: tables and the rows that are there before, then the part that is measured. Everything lies in the
+schema `bench`. A change of this file makes all of them anew (kept.py)."""
 import random
-import shutil
 import subprocess
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
-from rt.sources import MySQL
 from rt.util import as_server
 
 SERVER = {"innodb-buffer-pool-size": "512M", "innodb-redo-log-capacity": "1G", "max-binlog-size": "1G", "innodb-flush-log-at-trx-commit": "0",
           "max-connections": "60"}
-
-
-@dataclass
-class Workload:
-    name: str
-    start: str              # GTID set before the measured part
-    files: list             # binlog files of the measured part; the first begins with it, at offset 4
-    bytes: int              # their size
-    rows: int               # changes in the measured part
-    transactions: int
-    prepared_rows: int      # inserts before it
-    tables: list
-    server: object = field(default=None, repr=False)
-
-    def binlog(self, i=0):
-        return self.server.data / self.files[i]
 
 
 class Generator:
@@ -191,47 +168,3 @@ def w5_run(g):
 STEPS = {"W1": (w1_prepare, w1_run), "W2": (w2_prepare, w2_run), "W3": (w3_prepare, w3_run), "W4": (w4_prepare, w4_run), "W5": (w5_prepare, w5_run)}
 TITLE = {"W1": "sysbench oltp_write_only", "W2": "25 mixed columns, bulk", "W3": "one transaction of 3 M rows", "W4": "300 k single-row transactions",
          "W5": "shop"}
-
-
-def generate(ctx, name, to):
-    """Writes the workload's data directory and meta.json under `to`."""
-    ctx.say(f"{name}: generating ({TITLE[name]})")
-    server = ctx.mysql(**{k.replace("-", "_"): v for k, v in SERVER.items()})
-    g = Generator(ctx, server)
-    server.sql("CREATE DATABASE bench CHARACTER SET utf8mb4")
-    prepare, run = STEPS[name]
-    prepare(g)
-    prepared = g.counters()
-    start = server.gtids()
-    server.sql("FLUSH BINARY LOGS")
-    first = server.binlogs()[-1]
-    run(g)
-    rows = g.counters() - prepared
-    server.sql("FLUSH BINARY LOGS")
-    logs = [(r[0], int(r[1])) for r in server.sql("SHOW BINARY LOGS")]
-    files = [f for f in logs if first <= f[0] < logs[-1][0]]
-    count = "SELECT CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(GTID_SUBTRACT(@@GLOBAL.gtid_executed, '%s'), ':', -1), '-', %d) AS UNSIGNED)"
-    last, begin = (server.sql(count % (start, i))[0][0] for i in (-1, 1))
-    meta = Workload(name, start, [f[0] for f in files], sum(f[1] for f in files), rows, int(last - begin + 1), prepared,
-                    [r[0] for r in server.sql("SHOW TABLES FROM bench")])
-    ctx.stop(server)
-    to.mkdir(parents=True)
-    subprocess.run(["mv", server.data, to / "data"], check=True)       # keeps the owner across file systems
-    (to / "meta.json").write_text(json.dumps({k: v for k, v in asdict(meta).items() if k != "server"}))
-
-
-def load(ctx, name):
-    """The workload with its server running on a copy of the kept data directory."""
-    key = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    kept = ctx.cache / f"{name}-{ctx.scale:g}-{key}"
-    if not (kept / "meta.json").exists():
-        for old in ctx.cache.glob(f"{name}-{ctx.scale:g}-*"):       # of another definition, or torn
-            shutil.rmtree(old)
-        new = ctx.cache / f"{name}-{ctx.scale:g}-new"
-        generate(ctx, name, new)
-        new.rename(kept)
-    w = Workload(**json.loads((kept / "meta.json").read_text()))
-    w.server = MySQL(ctx.world.new_dir(name), kept / "data", ctx.world.certs, server_id=100, options=SERVER).start()
-    ctx.running.append(w.server)
-    ctx.say(f"{name}: {w.rows:,} rows in {w.transactions:,} transactions, {w.bytes / 1e6:.0f} MB of binlog")
-    return w
