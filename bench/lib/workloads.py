@@ -19,7 +19,7 @@ class Generator:
         return self.server.sql(*statements, db="bench")
 
     def many(self, statements):
-        self.server.sql("SET autocommit=1", *statements, db="bench")
+        self.server.sql("SET cte_max_recursion_depth=1000000", *statements, db="bench")
 
     def sysbench(self, test, *args, tables, rows):
         def run(command, *more):
