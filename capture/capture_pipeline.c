@@ -71,6 +71,7 @@ struct pipeline {
     bool at_boundary; /* the last event ended between transactions */
     bool continues;   /* the frame goes on with a transaction of an earlier one: it ends with that one's commit */
     int64_t position_at_us, heartbeat_at_us;
+    size_t size_at_commit; /* of the frame, behind its last commit */
     int64_t metered_at_us; /* up to when the stage times of this thread are accounted for */
     uint64_t read_us, encode_us, wait_us;
     bool preflight_done;
@@ -150,6 +151,7 @@ static bool close_frame(struct pipeline *p, struct err *err)
     if (!xa_store_sync(p->xa, err) || !log_writer_frame(p->writer, p->frame, binlog_stream_position(p->stream), err))
         return false;
     note_handed(p);
+    p->size_at_commit = 0;
     p->continues = frame_builder_inside(p->frame);
     frame_builder_reset(p->frame, frame_builder_next_lsn(p->frame), p->continues);
     return true;
@@ -180,6 +182,7 @@ static bool spill_inside(struct pipeline *p, struct err *err)
 {
     if (!split_frame(p, err))
         return false;
+    p->size_at_commit = 0;
     fault_point("capture.mid_transaction");
     return frame_builder_size(p->frame) < p->o->frame_size || close_frame(p, err);
 }
@@ -187,6 +190,7 @@ static bool spill_inside(struct pipeline *p, struct err *err)
 /* Hands the complete transactions on, so that they do not wait for the end of the one that is open. */
 static bool hand_on(struct pipeline *p, struct err *err)
 {
+    p->size_at_commit = 0;
     return frame_builder_inside(p->frame) ? split_frame(p, err) : close_frame(p, err);
 }
 
@@ -245,6 +249,14 @@ static size_t size_inside(const struct pipeline *p)
     return frame_builder_commits(p->frame) > 0 ? size + size / 4 : size;
 }
 
+/* Or would be with another transaction like the last. */
+static bool full_at_commit(struct pipeline *p)
+{
+    size_t size = frame_builder_size(p->frame), last = size - p->size_at_commit;
+    p->size_at_commit = size;
+    return size >= p->o->frame_size || size + last > size_inside(p);
+}
+
 static enum pump handle_event(struct pipeline *p, struct bytes event, struct err *err)
 {
     enum stream_step step = binlog_stream_event(p->stream, event, p->frame, size_inside(p), err);
@@ -265,7 +277,7 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
     case STREAM_COMMIT:
         if (!note_schema(p, true, err))
             return PUMP_FAIL;
-        if ((p->continues || frame_builder_size(p->frame) >= p->o->frame_size) && !close_frame(p, err))
+        if ((p->continues || full_at_commit(p)) && !close_frame(p, err))
             return PUMP_FAIL;
         p->position_at_us = clock_mono_us();
         break;
@@ -748,7 +760,7 @@ static bool wait_files(struct pipeline *p, int also, int timeout_ms)
 static uint64_t read_us_files(const struct pipeline *p)
 {
     (void)p;
-    return 0; /* the files are mapped or in the page cache: counted with decoding */
+    return 0; /* read through a large window: counted with decoding */
 }
 
 static const struct event_source from_files = { connect_files, locate_files,  fetch_files, pending_files,

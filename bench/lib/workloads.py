@@ -56,14 +56,14 @@ W2_TABLE = """CREATE TABLE mixed (id BIGINT PRIMARY KEY, i1 TINYINT NOT NULL, i2
  tx TEXT, js JSON, bl BLOB, n1 INT, vb VARBINARY(32)) CHARACTER SET utf8mb4"""
 W2_INSERT = """INSERT INTO mixed WITH RECURSIVE s(n) AS (SELECT {lo} UNION ALL SELECT n + 1 FROM s WHERE n + 1 < {hi}),
  r AS (SELECT n, CAST(CRC32(n) AS SIGNED) c, CAST(CRC32(CONCAT('b', n)) AS SIGNED) d, SHA2(n, 256) h FROM s)
- SELECT n, c % 100, d % 60000, c % 8000000 - 4000000, d % 2000000000, c * 1000003, d % 10000000 / 100, c * 1.00000001, c / 7, d / 13,
- '2020-01-01' + INTERVAL c % 2000 DAY, SEC_TO_TIME(d % 86400), '2024-01-01' + INTERVAL n * 37013 MICROSECOND,
+ SELECT n, c % 100, d % 60000, n - 4000000, d % 10000, n * 1000003, d % 100000 / 100, n * 1.00000001, c % 1000 / 7, n / 13,
+ '2020-01-01' + INTERVAL c % 2000 DAY, SEC_TO_TIME(n % 86400), '2024-01-01' + INTERVAL n * 37013 MICROSECOND,
  '2024-01-01' + INTERVAL n SECOND, 1990 + c % 60, 1 + c % 5, d % 16, c % 4096, CONCAT('SKU-', LPAD(d % 1000000, 8, '0')),
  CONCAT('Straße ', c % 5000, ', ', ELT(1 + d % 6, 'München', 'Zürich', 'Kraków', 'Málaga', 'Ålesund', '東京'), ' ', LPAD(c % 99999, 5, '0')),
  CONCAT_WS(' ', ELT(1 + c % 7, 'customer', 'please', 'call', 'before', 'delivery', 'naïve', 'señor'), ELT(1 + d % 5, 'parcel', 'order', 'invoice',
-  'return', '🙂 smile'), 'number', n, 'was', ELT(1 + (c >> 8) % 5, 'checked', 'sent', 'weighed', 'repacked', 'scanned'), 'at gate', d % 90, 'by', LEFT(h, 8)),
- JSON_OBJECT('id', n, 'tags', JSON_ARRAY(ELT(1 + c % 3, 'red', 'green', 'blue'), d % 9), 'price', d % 9999 / 100, 'ok', c % 2 = 0, 'note', LEFT(h, 6)),
- UNHEX(LEFT(h, 48)), IF(c % 10 = 0, d % 1000, NULL), UNHEX(RIGHT(h, 16)) FROM r"""
+  'return', '🙂 smile'), 'number', n, 'was', ELT(1 + (c >> 8) % 5, 'checked', 'sent', 'weighed', 'repacked', 'scanned'), 'at gate', d % 90, 'by', LEFT(h, 4)),
+ JSON_OBJECT('id', n, 'tags', JSON_ARRAY(ELT(1 + c % 3, 'red', 'green', 'blue'), d % 9), 'price', d % 9999 / 100, 'ok', c % 2 = 0, 'note', 'checked'),
+ REPEAT(UNHEX(LEFT(h, 6)), 12), IF(c % 10 = 0, d % 1000, NULL), UNHEX(RIGHT(h, 8)) FROM r"""
 W2_UPDATE = """UPDATE mixed SET i4 = i4 + 1, d1 = d1 + 1.5, dtm = dtm + INTERVAL 1 HOUR, en = 1 + id % 5, vc = CONCAT(vc, '!'),
  js = JSON_SET(js, '$.price', id % 100) WHERE id >= {lo} AND id < {hi}"""
 W2_BATCH = 2000

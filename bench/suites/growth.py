@@ -93,9 +93,9 @@ def columns(ctx):
     """The same number of values in ever wider rows, integers and texts."""
     values, runs, work = ctx.n(6_000_000, 2000), {}, {}
     for size in COLUMNS:
-        s = fresh(ctx, cte_max_recursion_depth="10000000", innodb_page_size="16384")
-        ddl = ", ".join(f"c{i} {'INT' if i % 2 else 'VARCHAR(12)'}" for i in range(1, size))
-        s.sql(f"CREATE TABLE wide (id BIGINT PRIMARY KEY, {ddl})", db="bench")
+        s = fresh(ctx, cte_max_recursion_depth="10000000")
+        ddl = ", ".join(f"c{i} {'INT' if i % 2 else 'VARCHAR(8)'}" for i in range(1, size))
+        s.sql(f"CREATE TABLE wide (id BIGINT PRIMARY KEY, {ddl}) CHARACTER SET latin1", db="bench")
         expr = ", ".join(f"n * {i}" if i % 2 else f"'text {i}'" for i in range(1, size))
         rows = max(2, values // size)
         with Part(ctx, s, f"columns {size}", rows * size) as part:
