@@ -2,7 +2,7 @@
  *
  * Hides which client library is built in: binlog_client_mysqlclient.c (libmysqlclient, mysql_binlog_open/fetch/close) or
  * binlog_client_mariadb.c (MariaDB Connector/C: raw COM_BINLOG_DUMP / COM_BINLOG_DUMP_GTID, raw packets). What both share
- * (URL, session set-up, result sets) is in binlog_client.c. Knows nothing of what an event means. Not thread-safe, but
+ * (URL, session set-up, result sets, the stream of a connection without TLS) is in binlog_client.c. Knows nothing of what an event means. Not thread-safe, but
  * binlog_client_abort may be called from another thread. */
 #ifndef ROWTIDE_BINLOG_CLIENT_H
 #define ROWTIDE_BINLOG_CLIENT_H
@@ -73,6 +73,9 @@ enum fetch_result { FETCH_EVENT, FETCH_END /* the server ended the stream */, FE
 enum fetch_result binlog_client_fetch(struct binlog_client *c, struct bytes *event, struct err *err);
 /* True when a fetch would find bytes at once (socket or TLS layer); false means it might block. */
 bool binlog_client_pending(struct binlog_client *c);
+/* Waits until the source sends, `also` (a descriptor) can be read, or the time is over (-1: never). True: the source. */
+bool binlog_client_wait(struct binlog_client *c, int also, int timeout_ms);
 uint64_t binlog_client_received(const struct binlog_client *c); /* event bytes fetched */
+uint64_t binlog_client_read_us(const struct binlog_client *c); /* time spent reading, waiting for the source included */
 
 #endif

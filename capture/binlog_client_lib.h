@@ -3,6 +3,7 @@
 #define ROWTIDE_BINLOG_CLIENT_LIB_H
 
 #include "binlog_client.h"
+#include "packet_stream.h"
 
 #include <mysql.h>
 #include <stdatomic.h>
@@ -17,7 +18,9 @@ struct binlog_client {
     unsigned version, read_timeout_s;
     char version_text[128];
     char place[320];
-    uint64_t connection_id, received;
+    uint64_t connection_id, received, read_us;
+    bool own_reads; /* the stream is read from fd by packets, not through the library */
+    struct packet_stream packets;
 #ifdef ROWTIDE_CLIENT_mysqlclient
     MYSQL_RPL rpl;
     bool rpl_open;

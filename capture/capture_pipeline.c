@@ -27,6 +27,8 @@ enum {
     BACKOFF_MAX_MS = 30000,
     STEADY_US = 5000000, /* a connection that lasted this long was a good one */
     TICK_EVERY_EVENTS = 256,
+    TICK_EVERY_BYTES = 2 << 20,
+    REST_WITHIN_MS = 20, /* what is left of a transaction follows at once: the source sends it from a finished file */
     HEARTBEAT_EVERY_US = 1000000,
     PREFLIGHT_TIMEOUT_S = 120
 };
@@ -39,7 +41,10 @@ struct event_source { /* where the events come from: a connection to a server, o
                    struct err *err);
     enum fetch_result (*fetch)(struct pipeline *p, struct bytes *event, struct err *err);
     bool (*pending)(struct pipeline *p); /* false: a fetch might block */
-    bool ends;                           /* FETCH_END is the end of all that there is; else the connection's */
+    bool (*wait)(struct pipeline *p, int also,
+                 int timeout_ms);                  /* as binlog_client_wait; called only when nothing is pending */
+    uint64_t (*read_us)(const struct pipeline *p); /* time spent in fetch so far */
+    bool ends; /* FETCH_END is the end of all that there is; else the connection's */
 };
 
 struct pipeline {
@@ -66,6 +71,9 @@ struct pipeline {
     bool at_boundary; /* the last event ended between transactions */
     bool continues;   /* the frame goes on with a transaction of an earlier one: it ends with that one's commit */
     int64_t position_at_us, heartbeat_at_us;
+    size_t size_at_commit; /* of the frame, behind its last commit */
+    int64_t metered_at_us; /* up to when the stage times of this thread are accounted for */
+    uint64_t read_us, encode_us, wait_us;
     bool preflight_done;
     char version[128]; /* of the server that the log was opened for */
 };
@@ -143,6 +151,7 @@ static bool close_frame(struct pipeline *p, struct err *err)
     if (!xa_store_sync(p->xa, err) || !log_writer_frame(p->writer, p->frame, binlog_stream_position(p->stream), err))
         return false;
     note_handed(p);
+    p->size_at_commit = 0;
     p->continues = frame_builder_inside(p->frame);
     frame_builder_reset(p->frame, frame_builder_next_lsn(p->frame), p->continues);
     return true;
@@ -173,6 +182,7 @@ static bool spill_inside(struct pipeline *p, struct err *err)
 {
     if (!split_frame(p, err))
         return false;
+    p->size_at_commit = 0;
     fault_point("capture.mid_transaction");
     return frame_builder_size(p->frame) < p->o->frame_size || close_frame(p, err);
 }
@@ -180,6 +190,7 @@ static bool spill_inside(struct pipeline *p, struct err *err)
 /* Hands the complete transactions on, so that they do not wait for the end of the one that is open. */
 static bool hand_on(struct pipeline *p, struct err *err)
 {
+    p->size_at_commit = 0;
     return frame_builder_inside(p->frame) ? split_frame(p, err) : close_frame(p, err);
 }
 
@@ -231,13 +242,28 @@ static bool note_file(struct pipeline *p, struct err *err)
     return !binlog_stream_new_file(p->stream, &name, &made) || source_file_note(slot_dirfd(p->slot), name, made, err);
 }
 
+/* How large the frame may become inside a transaction. Behind complete ones a short one may finish: a split costs as much as the frame. */
+static size_t size_inside(const struct pipeline *p)
+{
+    size_t size = p->o->frame_size;
+    return frame_builder_commits(p->frame) > 0 ? size + size / 4 : size;
+}
+
+/* Or would be with another transaction like the last. */
+static bool full_at_commit(struct pipeline *p)
+{
+    size_t size = frame_builder_size(p->frame), last = size - p->size_at_commit;
+    p->size_at_commit = size;
+    return size >= p->o->frame_size || size + last > size_inside(p);
+}
+
 static enum pump handle_event(struct pipeline *p, struct bytes event, struct err *err)
 {
-    enum stream_step step = binlog_stream_event(p->stream, event, p->frame, p->o->frame_size, err);
+    enum stream_step step = binlog_stream_event(p->stream, event, p->frame, size_inside(p), err);
     while (step == STREAM_ROWS_FULL) {
         if (!spill_inside(p, err))
             return PUMP_FAIL;
-        step = binlog_stream_continue(p->stream, p->frame, p->o->frame_size, err);
+        step = binlog_stream_continue(p->stream, p->frame, size_inside(p), err);
     }
     p->at_boundary = step != STREAM_INSIDE;
     switch (step) {
@@ -251,7 +277,7 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
     case STREAM_COMMIT:
         if (!note_schema(p, true, err))
             return PUMP_FAIL;
-        if ((p->continues || frame_builder_size(p->frame) >= p->o->frame_size) && !close_frame(p, err))
+        if ((p->continues || full_at_commit(p)) && !close_frame(p, err))
             return PUMP_FAIL;
         p->position_at_us = clock_mono_us();
         break;
@@ -270,10 +296,38 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
     return PUMP_MORE;
 }
 
+static uint64_t since(uint64_t *seen, uint64_t now)
+{
+    uint64_t d = now - *seen;
+    *seen = now;
+    return d;
+}
+
+static void meter_start(struct pipeline *p, int64_t now)
+{
+    p->metered_at_us = now;
+    p->read_us = p->events->read_us(p);
+    p->encode_us = frame_builder_encode_us(p->frame);
+    p->wait_us = log_writer_wait_us(p->writer);
+}
+
+/* Stage times of this thread. The clock is read by the batch: decoding is what remains of the time. */
+static void meter(struct pipeline *p, int64_t now)
+{
+    uint64_t all = (uint64_t)(now - p->metered_at_us), encode = since(&p->encode_us, frame_builder_encode_us(p->frame));
+    uint64_t read = since(&p->read_us, p->events->read_us(p));
+    uint64_t others = read + encode + since(&p->wait_us, log_writer_wait_us(p->writer));
+    p->metered_at_us = now;
+    atomic_fetch_add(&p->status->read_us, read);
+    atomic_fetch_add(&p->status->encode_us, encode);
+    atomic_fetch_add(&p->status->decode_us, all > others ? all - others : 0);
+}
+
 /* What is due by time: a position frame (between transactions), the sign of life in `state`, what /api/v1/status shows. */
 static bool tick(struct pipeline *p, struct err *err)
 {
     int64_t now = clock_mono_us();
+    meter(p, now);
     publish_position(p);
     if (!xa_store_clean(p->xa, log_writer_durable(p->writer), err))
         return false;
@@ -292,25 +346,44 @@ static bool tick(struct pipeline *p, struct err *err)
     return true;
 }
 
+/* The source is silent: nothing that could be durable may wait in memory. While the writer is busy it would only wait there, in a small
+ * frame: then what comes meanwhile is taken along. */
+static bool on_silence(struct pipeline *p, struct err *err)
+{
+    if (frame_builder_records(p->frame) == 0 || (!p->at_boundary && frame_builder_commits(p->frame) == 0))
+        return true;
+    if (!p->at_boundary && p->events->wait(p, -1, REST_WITHIN_MS))
+        return true;
+    while (!log_writer_idle(p->writer))
+        if (p->events->wait(p, log_writer_idle_fd(p->writer), -1))
+            return true;
+    return hand_on(p, err);
+}
+
 static enum pump pump(struct pipeline *p, struct err *err)
 {
     unsigned since_tick = 0, inside = 0; /* events: since a tick, of the open transaction */
+    size_t bytes = 0;                    /* since a tick */
+    meter_start(p, clock_mono_us());
     for (;;) {
         if (stop_level() != STOP_NO)
             return PUMP_DONE;
-        bool whole = p->at_boundary || frame_builder_commits(p->frame) > 0;
-        /* Idle: then nothing that could be durable may wait in memory. */
-        bool idle = whole && !p->events->pending(p);
-        int64_t t0 = clock_mono_us();
-        bool due = idle || ++since_tick >= TICK_EVERY_EVENTS || t0 - p->heartbeat_at_us >= HEARTBEAT_EVERY_US;
-        inside = p->at_boundary ? 0 : inside + 1;
-        if (((idle || inside == TICK_EVERY_EVENTS) && !hand_on(p, err)) || (due && !tick(p, err)))
+        bool silent = !p->events->pending(p);
+        if (silent && !on_silence(p, err))
             return PUMP_FAIL;
-        since_tick = due ? 0 : since_tick;
+        /* By the batch: several reads of the clock an event cost a fifth of the time of small transactions. */
+        bool due = silent || ++since_tick >= TICK_EVERY_EVENTS || bytes >= TICK_EVERY_BYTES;
+        if (due) {
+            since_tick = 0;
+            bytes = 0;
+            if (!tick(p, err))
+                return PUMP_FAIL;
+        }
+        inside = p->at_boundary ? 0 : inside + 1;
+        if (inside == TICK_EVERY_EVENTS && !hand_on(p, err))
+            return PUMP_FAIL;
         struct bytes event;
-        t0 = clock_mono_us();
         enum fetch_result f = p->events->fetch(p, &event, err);
-        int64_t t1 = clock_mono_us();
         if (f == FETCH_FAIL)
             return stop_level() != STOP_NO ? PUMP_DONE : err->transient ? PUMP_BROKEN : PUMP_FAIL;
         if (f == FETCH_END && p->events->ends)
@@ -320,10 +393,10 @@ static enum pump pump(struct pipeline *p, struct err *err)
             err->transient = true;
             return PUMP_BROKEN;
         }
-        atomic_store(&p->status->last_event_us, clock_wall_us());
+        bytes += event.n;
+        if (due)
+            atomic_store(&p->status->last_event_us, clock_wall_us());
         enum pump r = handle_event(p, event, err);
-        atomic_fetch_add(&p->status->fetch_us, (unsigned long long)(t1 - t0));
-        atomic_fetch_add(&p->status->decode_us, (unsigned long long)(clock_mono_us() - t1));
         if (r != PUMP_MORE)
             return r;
     }
@@ -615,7 +688,18 @@ fail:
     return false;
 }
 
-static const struct event_source from_server = { connect_server, locate_server, fetch_server, pending_server, false };
+static bool wait_server(struct pipeline *p, int also, int timeout_ms)
+{
+    return binlog_client_wait(p->client, also, timeout_ms);
+}
+
+static uint64_t read_us_server(const struct pipeline *p)
+{
+    return binlog_client_read_us(p->client);
+}
+
+static const struct event_source from_server = { connect_server, locate_server,  fetch_server, pending_server,
+                                                 wait_server,    read_us_server, false };
 
 /* --- files --- */
 
@@ -665,7 +749,22 @@ static bool connect_files(struct pipeline *p, struct err *err)
     return log_writer_heartbeat(p->writer, true, err);
 }
 
-static const struct event_source from_files = { connect_files, locate_files, fetch_files, pending_files, true };
+static bool wait_files(struct pipeline *p, int also, int timeout_ms)
+{
+    (void)p;
+    (void)also;
+    (void)timeout_ms;
+    return true;
+}
+
+static uint64_t read_us_files(const struct pipeline *p)
+{
+    (void)p;
+    return 0; /* read through a large window: counted with decoding */
+}
+
+static const struct event_source from_files = { connect_files, locate_files,  fetch_files, pending_files,
+                                                wait_files,    read_us_files, true };
 
 static void disconnect(struct pipeline *p)
 {

@@ -106,10 +106,13 @@ static void metrics(void *ctx, struct buf *out)
     counter(out, "rowtide_segment_fsyncs_total", "Flushes of the slot", atomic_load(&s->fsyncs));
     counter(out, "rowtide_segment_removed_total", "Segments removed by retention", atomic_load(&s->segments_removed));
     metric_family(out, "rowtide_capture_stage_seconds_total", "counter", "Time spent by stage");
-    seconds(out, "rowtide_capture_stage_seconds_total", "fetch", atomic_load(&s->fetch_us));
+    seconds(out, "rowtide_capture_stage_seconds_total", "read", atomic_load(&s->read_us));
     seconds(out, "rowtide_capture_stage_seconds_total", "decode", atomic_load(&s->decode_us));
+    seconds(out, "rowtide_capture_stage_seconds_total", "encode", atomic_load(&s->encode_us));
+    seconds(out, "rowtide_capture_stage_seconds_total", "compress", atomic_load(&s->compress_us));
     seconds(out, "rowtide_capture_stage_seconds_total", "write", atomic_load(&s->write_us));
     seconds(out, "rowtide_capture_stage_seconds_total", "fsync", atomic_load(&s->fsync_us));
+    seconds(out, "rowtide_capture_stage_seconds_total", "seal", atomic_load(&s->seal_us));
 }
 
 static void json_member(struct buf *out, const char *key, const char *text)

@@ -15,7 +15,7 @@ struct capture_status {
     atomic_llong clock_offset_us;
     atomic_ullong events, received_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl;
     atomic_ullong flushed_lsn, raw_bytes, written_bytes, frames, fsyncs, fsync_us, segments_removed, reconnects;
-    atomic_ullong fetch_us, decode_us, write_us; /* stage times */
+    atomic_ullong read_us, decode_us, encode_us, compress_us, write_us, seal_us; /* stage times, with fsync_us */
     pthread_mutex_t lock;
     char source[256], slot[512], position[512], error[1024]; /* no secrets (I10) */
 };

@@ -6,6 +6,8 @@
 #include "slog.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 enum {
     QUEUE_FRAMES = 8, /* finished frames waiting: bounds memory with QUEUE_BYTES */
@@ -37,6 +39,8 @@ struct log_writer {
     bool thread_on;
     uint64_t handed; /* the caller's */
     atomic_ullong durable;
+    atomic_uint in_hand; /* items pushed and not yet dealt with */
+    int idle_fd;         /* an eventfd: written when none is left */
 
     pthread_mutex_t lock;
     pthread_cond_t drained;
@@ -66,11 +70,9 @@ static void item_free(void *p)
 
 static bool flush(struct log_writer *w, struct err *err)
 {
-    int64_t t0 = clock_mono_us();
     if (!seg_writer_flush(w->seg, &w->pos, err))
         return false;
     atomic_fetch_add(&w->status->fsyncs, 1);
-    atomic_fetch_add(&w->status->fsync_us, (unsigned long long)(clock_mono_us() - t0));
     atomic_store(&w->status->flushed_lsn, w->last_commit_lsn);
     atomic_store(&w->status->written_bytes, seg_writer_bytes(w->seg));
     w->unflushed = false;
@@ -92,10 +94,8 @@ static bool write_item(struct log_writer *w, struct item *it, struct err *err)
 {
     switch (it->kind) {
     case ITEM_FRAME: {
-        int64_t t0 = clock_mono_us();
         if (!seg_writer_append(w->seg, &it->info, buf_view(&it->payload), &it->rels, err))
             return false;
-        atomic_fetch_add(&w->status->write_us, (unsigned long long)(clock_mono_us() - t0));
         atomic_fetch_add(&w->status->raw_bytes, it->payload.n);
         atomic_fetch_add(&w->status->frames, 1);
         w->unflushed_bytes += it->payload.n;
@@ -176,6 +176,22 @@ static bool handle(struct log_writer *w, struct item *it, struct err *err)
     return retain(w, err);
 }
 
+static void publish_times(struct log_writer *w)
+{
+    const struct seg_writer_times *t = seg_writer_times(w->seg);
+    atomic_store(&w->status->compress_us, t->compress_us);
+    atomic_store(&w->status->write_us, t->write_us);
+    atomic_store(&w->status->fsync_us, t->fsync_us);
+    atomic_store(&w->status->seal_us, t->seal_us);
+}
+
+static void tell_idle(struct log_writer *w)
+{
+    uint64_t one = 1;
+    ssize_t n = write(w->idle_fd, &one, sizeof one); /* fails only when it was told often enough */
+    (void)n;
+}
+
 static void *writer_thread(void *arg)
 {
     struct log_writer *w = arg;
@@ -191,6 +207,9 @@ static void *writer_thread(void *arg)
         }
         ok = handle(w, it, &err);
         item_free(it);
+        publish_times(w);
+        if (atomic_fetch_sub(&w->in_hand, 1) == 1)
+            tell_idle(w);
     }
     if (!ok) {
         pthread_mutex_lock(&w->lock);
@@ -199,6 +218,7 @@ static void *writer_thread(void *arg)
         pthread_cond_broadcast(&w->drained);
         pthread_mutex_unlock(&w->lock);
         queue_close(w->queue);
+        tell_idle(w);
     }
     return NULL;
 }
@@ -216,9 +236,10 @@ bool log_writer_start(struct slot *slot, struct seg_writer *seg, const struct sl
     w->last_commit_lsn = atomic_load(&status->flushed_lsn);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->drained, NULL);
+    w->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     w->queue = queue_new(QUEUE_FRAMES, QUEUE_BYTES);
-    if (w->queue == NULL) {
-        err_nomem(err);
+    if (w->queue == NULL || w->idle_fd < 0) {
+        err_sys(err, "start the write stage");
         goto fail;
     }
     if (pthread_create(&w->thread, NULL, writer_thread, w) != 0) {
@@ -230,6 +251,8 @@ bool log_writer_start(struct slot *slot, struct seg_writer *seg, const struct sl
     return true;
 fail:
     queue_free(w->queue, NULL);
+    if (w->idle_fd >= 0)
+        close(w->idle_fd);
     free(w);
     return false;
 }
@@ -249,8 +272,10 @@ static bool failed(struct log_writer *w, struct err *err)
 static bool push(struct log_writer *w, struct item *it, struct err *err)
 {
     it->number = ++w->handed;
+    atomic_fetch_add(&w->in_hand, 1);
     if (queue_push(w->queue, it, it->payload.n))
         return true;
+    atomic_fetch_sub(&w->in_hand, 1);
     item_free(it);
     return failed(w, err);
 }
@@ -312,6 +337,24 @@ bool log_writer_split(struct log_writer *w, struct frame_builder *b, const struc
 fail:
     item_free(it);
     return false;
+}
+
+bool log_writer_idle(struct log_writer *w)
+{
+    uint64_t told;
+    ssize_t n = read(w->idle_fd, &told, sizeof told); /* before the question: what comes behind it, is told again */
+    (void)n;
+    return atomic_load(&w->in_hand) == 0 || queue_closed(w->queue);
+}
+
+int log_writer_idle_fd(const struct log_writer *w)
+{
+    return w->idle_fd;
+}
+
+uint64_t log_writer_wait_us(const struct log_writer *w)
+{
+    return queue_push_wait_us(w->queue);
 }
 
 bool log_writer_position(struct log_writer *w, const struct source_pos *pos, struct err *err)
@@ -393,6 +436,7 @@ bool log_writer_stop(struct log_writer **wp, struct err *err)
     source_pos_clear(&w->pos);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->drained);
+    close(w->idle_fd);
     free(w);
     *wp = NULL;
     return ok;

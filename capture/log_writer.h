@@ -17,6 +17,11 @@ bool log_writer_start(struct slot *slot, struct seg_writer *w, const struct slot
 bool log_writer_frame(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err);
 /* As log_writer_frame, for the complete transactions in front of an open one (frame_builder_split); nothing when there are none. */
 bool log_writer_split(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err);
+/* Nothing is in hand: what comes now is written at once. Else log_writer_idle_fd can be read when that is so; asking resets it. Also true
+ * when the stage failed: the next push says why. */
+bool log_writer_idle(struct log_writer *w);
+int log_writer_idle_fd(const struct log_writer *w);
+uint64_t log_writer_wait_us(const struct log_writer *w); /* time that pushes waited for room in the queue */
 bool log_writer_position(struct log_writer *w, const struct source_pos *pos, struct err *err); /* a position frame */
 /* A change of the schema history (schema_set.h), in front of the frame or position that it belongs to. */
 bool log_writer_schema(struct log_writer *w, struct bytes change, struct err *err);

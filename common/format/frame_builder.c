@@ -5,6 +5,7 @@
 #include "frame_wire.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 struct part { /* one column's new or old values */
     uint8_t mode;
@@ -58,9 +59,14 @@ struct frame_builder {
     struct val *scratch;    /* frame_copy_records: two rows */
     size_t nscratch;
     struct buf bits; /* finish: packed states */
+    uint64_t encode_ns;
 };
 
-enum { KEEP_BUILDS = 512, KEEP_BYTES = 1 << 20 }; /* what a reset keeps: relations, bytes of one stream */
+enum {
+    KEEP_BUILDS = 512,
+    KEEP_BYTES = 1 << 20, /* what a reset keeps: relations, bytes of one stream */
+    TIMED_EVERY = 64      /* changes: reading the clock for each would cost as much as the change */
+};
 
 struct col_kind col_kind_of(const struct column *c)
 {
@@ -221,6 +227,10 @@ size_t frame_builder_size(const struct frame_builder *b)
 {
     return b->size;
 }
+uint64_t frame_builder_encode_us(const struct frame_builder *b)
+{
+    return b->encode_ns / 1000;
+}
 uint64_t frame_builder_next_lsn(const struct frame_builder *b)
 {
     return b->first_lsn + b->nrecords;
@@ -252,7 +262,7 @@ static bool done(struct frame_builder *b, uint8_t op, struct err *err)
         return err_nomem(err);
     }
     b->nrecords++;
-    b->size += 16;
+    b->size += FRAME_RECORD_SIZE;
     return true;
 }
 
@@ -487,7 +497,7 @@ static bool bad_kind(const struct rel_build *rb, unsigned col, const struct val 
     return false;
 }
 
-/* Checks a whole row before anything of it is stored; adds about its size to *bytes. */
+/* Checks a whole row before anything of it is stored; adds what it takes at most to *bytes. */
 static bool row_check(const struct rel_build *rb, const struct val *row, bool same_ok, uint64_t *bytes, struct err *err)
 {
     uint64_t n = *bytes;
@@ -498,7 +508,7 @@ static bool row_check(const struct rel_build *rb, const struct val *row, bool sa
             continue;
         if (v->kind != k.kind || (k.kind == VAL_DEC64 && v->scale != k.scale))
             return bad_kind(rb, i, v, err);
-        n += k.phys == PHYS_STR ? (uint64_t)v->u.str.n + 1 : 4; /* what it takes as a rule; finish checks exactly */
+        n += k.phys == PHYS_STR ? (uint64_t)v->u.str.n + 10 : 10;
     }
     *bytes = n;
     return true;
@@ -525,7 +535,8 @@ static inline bool put_state(struct part *p, uint32_t row, uint8_t st)
     return true;
 }
 
-static inline bool put_value(struct part *p, uint8_t phys, const struct val *v)
+/* *size: the bytes are added there. */
+static inline bool put_value(struct part *p, uint8_t phys, const struct val *v, size_t *size)
 {
     struct buf *a = &p->a;
     if (a->cap - a->n < 10 && !buf_grow(a, 10))
@@ -543,17 +554,20 @@ static inline bool put_value(struct part *p, uint8_t phys, const struct val *v)
         if (x != 0)
             memcpy(p->b.p + p->b.n, v->u.str.p, x);
         p->b.n += x;
+        *size += x;
         break;
     case PHYS_F64:
         memcpy(&x, &v->u.f64, 8);
         for (int i = 0; i < 8; i++)
             a->p[a->n++] = (uint8_t)(x >> (8 * i));
+        *size += 8;
         return true;
     case PHYS_F32: {
         uint32_t w;
         memcpy(&w, &v->u.f32, 4);
         for (int i = 0; i < 4; i++)
             a->p[a->n++] = (uint8_t)(w >> (8 * i));
+        *size += 4;
         return true;
     }
     default:
@@ -565,6 +579,7 @@ static inline bool put_value(struct part *p, uint8_t phys, const struct val *v)
         x >>= 7;
     }
     *q++ = (uint8_t)x;
+    *size += (size_t)(q - (a->p + a->n));
     a->n = (size_t)(q - a->p);
     return true;
 }
@@ -591,7 +606,7 @@ static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
 
 /* new_row NULL: no "same". */
 static bool put_row(struct rel_build *rb, struct part *parts, uint32_t nth, const struct val *row,
-                    const struct val *new_row)
+                    const struct val *new_row, size_t *size)
 {
     unsigned n = rb->rel->ncols;
     for (unsigned i = 0; i < n; i++) {
@@ -601,7 +616,7 @@ static bool put_row(struct rel_build *rb, struct part *parts, uint32_t nth, cons
             st = ST_SAME;
         else if (v->kind <= VAL_NULL)
             st = v->kind == VAL_NULL ? ST_NULL : ST_ABSENT;
-        if (!put_state(&parts[i], nth, st) || (st == ST_VALUE && !put_value(&parts[i], rb->kinds[i].phys, v)))
+        if (!put_state(&parts[i], nth, st) || (st == ST_VALUE && !put_value(&parts[i], rb->kinds[i].phys, v, size)))
             return false;
     }
     return true;
@@ -618,8 +633,8 @@ static bool add_change(struct frame_builder *b, uint8_t op, const struct relatio
         (old_row != NULL && !row_check(rb, old_row, new_row != NULL, &bytes, err)) || !may_add(b, false, bytes, err) ||
         !build_use(b, rb, err))
         return false;
-    if ((new_row != NULL && !put_row(rb, rb->new_parts, rb->n_new, new_row, NULL)) ||
-        (old_row != NULL && !put_row(rb, rb->old_parts, rb->n_old, old_row, new_row)))
+    if ((new_row != NULL && !put_row(rb, rb->new_parts, rb->n_new, new_row, NULL, &b->size)) ||
+        (old_row != NULL && !put_row(rb, rb->old_parts, rb->n_old, old_row, new_row, &b->size)))
         b->failed = true;
     if (rb->number != b->last_rel) {
         buf_varint(&b->relnos, rb->number);
@@ -632,22 +647,39 @@ static bool add_change(struct frame_builder *b, uint8_t op, const struct relatio
     rb->n_new += new_row != NULL;
     rb->n_old += old_row != NULL;
     b->nchanges++;
-    b->size += (size_t)bytes;
     return true;
+}
+
+static int64_t mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool add_timed(struct frame_builder *b, uint8_t op, const struct relation *rel, const struct val *old_row,
+                      const struct val *new_row, struct err *err)
+{
+    if (b->nchanges % TIMED_EVERY != 0)
+        return add_change(b, op, rel, old_row, new_row, err);
+    int64_t began = mono_ns();
+    bool ok = add_change(b, op, rel, old_row, new_row, err);
+    b->encode_ns += (uint64_t)(mono_ns() - began) * TIMED_EVERY;
+    return ok;
 }
 
 bool frame_add_insert(struct frame_builder *b, const struct relation *rel, const struct val *row, struct err *err)
 {
-    return add_change(b, REC_INSERT, rel, NULL, row, err);
+    return add_timed(b, REC_INSERT, rel, NULL, row, err);
 }
 bool frame_add_update(struct frame_builder *b, const struct relation *rel, const struct val *old_row,
                       const struct val *new_row, struct err *err)
 {
-    return add_change(b, REC_UPDATE, rel, old_row, new_row, err);
+    return add_timed(b, REC_UPDATE, rel, old_row, new_row, err);
 }
 bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const struct val *old_row, struct err *err)
 {
-    return add_change(b, REC_DELETE, rel, old_row, NULL, err);
+    return add_timed(b, REC_DELETE, rel, old_row, NULL, err);
 }
 
 /* --- finishing --- */

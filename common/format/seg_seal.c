@@ -115,7 +115,8 @@ static bool merge(struct seal *s, const struct segment_frame *f, struct err *err
 {
     struct zblock head = { 0 };
     struct frame *frame;
-    if (frame_builder_records(s->b) != 0 && frame_builder_size(s->b) + f->raw_size > s->w->o.frame_size &&
+    if (frame_builder_records(s->b) != 0 &&
+        frame_builder_size(s->b) + f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE > s->w->o.frame_size &&
         !put_merged(s, err))
         return false;
     if (frame_builder_records(s->b) == 0)
@@ -151,7 +152,9 @@ static bool put_frames(struct seal *s, struct err *err)
         if (position != NULL && !copy_frame(s, position, err))
             return false;
         position = NULL;
-        bool small = f->raw_size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
+        /* As frame_builder_size counts: a frame of many tiny records is not a small one. */
+        uint64_t size = f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE;
+        bool small = size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
         if (small ? !merge(s, f, err) : !put_merged(s, err) || !copy_frame(s, f, err))
             return false;
     }

@@ -280,14 +280,18 @@ static bool put_frame(struct seg_writer *w, uint8_t type, const struct frame_inf
                       struct err *err)
 {
     buf_reset(&w->out);
+    int64_t began = clock_mono_us();
     if (!zblock_write(w->z, type, info, payload, &w->out, err))
         return false;
+    int64_t compressed = clock_mono_us();
+    w->times.compress_us += (uint64_t)(compressed - began);
     fault_point("capture.frame_before_write");
     if (!file_pwrite_all(w->fd, buf_view(&w->out), w->now.end, w->name, err)) {
         err_ctx(err, "slot %s", slot_path(w->slot));
         return broken(w);
     }
     fault_point("capture.frame_after_write");
+    w->times.write_us += (uint64_t)(clock_mono_us() - compressed);
     w->written += w->out.n;
     struct segment_frame f = { .offset = w->now.end,
                                .type = type,
@@ -373,17 +377,24 @@ bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct
 {
     if (!usable(w, err) || !keep_position(w, pos, err))
         return false;
+    int64_t began = clock_mono_us();
     if (!file_sync(w->fd, w->name, err)) {
         err_ctx(err, "slot %s", slot_path(w->slot));
         return broken(w);
     }
+    int64_t synced = clock_mono_us();
+    w->times.fsync_us += (uint64_t)(synced - began);
     fault_point(
         "capture.frame_after_fsync"); /* everything up to the commit mark is durable: here a source may be acknowledged */
     w->state.heartbeat_us = clock_wall_us();
     if (!write_state(w, err))
         return false;
     fault_point("capture.state_after_write");
-    return seg_writer_full(w) ? roll(w, &w->pos, err) : true;
+    if (!seg_writer_full(w))
+        return true;
+    bool ok = roll(w, &w->pos, err);
+    w->times.seal_us += (uint64_t)(clock_mono_us() - synced);
+    return ok;
 }
 
 bool seg_writer_heartbeat(struct seg_writer *w, int64_t heartbeat_us, bool streaming, int64_t clock_offset_us,
@@ -416,6 +427,11 @@ bool seg_writer_cut(struct seg_writer *w, uint64_t *next_lsn, struct err *err)
     }
     *next_lsn = w->now.next_lsn;
     return true;
+}
+
+const struct seg_writer_times *seg_writer_times(const struct seg_writer *w)
+{
+    return &w->times;
 }
 
 uint64_t seg_writer_bytes(const struct seg_writer *w)

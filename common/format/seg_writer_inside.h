@@ -42,6 +42,7 @@ struct seg_writer {
     bool schema_dropped;      /* the open segment has a history, and none is kept any more */
     struct slot_state state;  /* as last written; its pos is not used */
     uint64_t written;
+    struct seg_writer_times times;
     bool started, broken;
 };
 

@@ -74,8 +74,15 @@ static inline struct bytes cur_take(struct cur *c, size_t n)
 }
 static inline uint64_t cur_le(struct cur *c, size_t n) /* little-endian, n <= 8 bytes */
 {
-    struct bytes b = cur_take(c, n);
     uint64_t v = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (n - 1 < 8 && cur_left(c) >= 8) { /* one load; not for the last bytes. After a failure none is left */
+        memcpy(&v, c->p, 8);
+        c->p += n;
+        return v & UINT64_MAX >> (64 - 8 * n);
+    }
+#endif
+    struct bytes b = cur_take(c, n);
     for (size_t i = 0; i < b.n; i++)
         v |= (uint64_t)b.p[i] << (8 * i);
     return v;

@@ -14,9 +14,10 @@
 enum {
     FRAME_RAW_MAX = 1 << 30, /* bytes of a payload at most: as the largest event */
     FRAME_SIZE_MAX =
-        16 << 20,          /* what frame_builder_size may reach before another row is added: only one huge row may make
+        16 << 20,           /* what frame_builder_size may reach before another row is added: only one huge row may make
                                   a larger frame. A frame within it decodes within the reader's memory limit */
-    FRAME_MEMORY = 1 << 30 /* a decoded frame takes at most this and twice its payload; else it is ERR_CORRUPT */
+    FRAME_RECORD_SIZE = 16, /* what a record counts beside its bytes in frame_builder_size */
+    FRAME_MEMORY = 1 << 30  /* a decoded frame takes at most this and twice its payload; else it is ERR_CORRUPT */
 };
 
 /* What the envelope says of a data frame (docs/segment-format.md, "Frame header"). */
@@ -51,6 +52,8 @@ void frame_builder_free(struct frame_builder *b);
 void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool inside);
 /* Bytes collected so far, and 16 for each record: so that a limit on it also bounds what a reader needs for many tiny rows. */
 size_t frame_builder_size(const struct frame_builder *b);
+uint64_t frame_builder_encode_us(
+    const struct frame_builder *b); /* time spent adding changes, estimated from every 64th; of its life */
 uint64_t frame_builder_next_lsn(const struct frame_builder *b);
 uint32_t frame_builder_records(const struct frame_builder *b);
 uint32_t frame_builder_commits(const struct frame_builder *b);

@@ -11,8 +11,10 @@ BIN = Path("/usr/lib/postgresql/15/bin")
 
 
 class Postgres:
-    def __init__(self, home):
-        self.home = Path(home)
+    """One server. `options` are settings of postgresql.conf; fsync is off unless they say otherwise."""
+
+    def __init__(self, home, **options):
+        self.home, self.options = Path(home), options
         self.data, self.log = self.home / "data", self.home / "server.log"
         self.port = free_port()
         self.process = None
@@ -23,7 +25,7 @@ class Postgres:
 
     def start(self):
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.home), "fsync": "off",
-                   "shared_buffers": "64MB", "max_connections": "60", "logging_collector": "off", "log_min_messages": "warning"}
+                   "shared_buffers": "64MB", "max_connections": "60", "logging_collector": "off", "log_min_messages": "warning", **self.options}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [str(BIN / "postgres"), "-D", str(self.data)] + [x for k, v in options.items() for x in ("-c", f"{k}={v}")],

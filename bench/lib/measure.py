@@ -1,0 +1,115 @@
+"""Running programs and telling what they cost."""
+import os
+import resource
+import select
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rt.programs import environment
+from rt.util import tail
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Usage:
+    wall: float             # seconds from start to the end of the last process
+    cpu: float              # user + system seconds of all of them
+    rss: int                # bytes, highest resident size of the largest
+    server_cpu: float = 0.0  # seconds of the server meanwhile, when asked for
+    extra: dict = field(default_factory=dict)
+
+
+def process_cpu(pid):
+    """User + system seconds of a running process, all its threads, dead ones too."""
+    text = Path(f"/proc/{pid}/stat").read_text()
+    f = text[text.rindex(")") + 2:].split()
+    return (int(f[11]) + int(f[12])) / TICK
+
+
+def tree_cpu(pid):
+    """The same of a process and its descendants (PostgreSQL's backends)."""
+    total, todo = 0.0, [pid]
+    while todo:
+        p = todo.pop()
+        try:
+            total += process_cpu(p)
+            for t in Path(f"/proc/{p}/task").iterdir():
+                todo += [int(c) for c in (t / "children").read_text().split()]
+        except (OSError, ValueError):
+            continue
+    return total
+
+
+def run(argv, log, server=None, stdout=None, env=None, cwd=None, timeout=900):
+    """Runs one program to its end and measures it as a whole process. log: a file for stderr, and stdout unless given."""
+    return pipeline([argv], log, server, stdout, env, cwd, timeout)
+
+
+def pipeline(argvs, log, server=None, stdout=None, env=None, cwd=None, timeout=900):
+    """Runs programs with their outputs piped into the next one's input. The last one's goes to `stdout` (a path) or the log."""
+    before = process_cpu(server.process.pid) if server else 0.0
+    began = time.monotonic()
+    processes, source = [], subprocess.DEVNULL
+    with open(log, "ab") as err:
+        out = open(stdout, "wb") if stdout else err
+        for i, argv in enumerate(argvs):
+            last = i == len(argvs) - 1
+            p = subprocess.Popen([str(x) for x in argv], stdin=source, stdout=out if last else subprocess.PIPE, stderr=err, cwd=cwd,
+                                 env=environment(env), start_new_session=True)
+            if source is not subprocess.DEVNULL:
+                source.close()
+            source = p.stdout
+            processes.append(p)
+        if stdout:
+            out.close()
+    usage = gather(processes, began, log, timeout)
+    if server:
+        usage.server_cpu = process_cpu(server.process.pid) - before
+    return usage
+
+
+def gather(processes, began, log, timeout=900):
+    """Waits for all; raises when one fails."""
+    cpu, rss, bad = 0.0, 0, []
+    deadline = time.monotonic() + timeout
+    for p in processes:
+        pid, status, use = wait4(p, deadline, log)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        cpu += use.ru_utime + use.ru_stime
+        rss = max(rss, use.ru_maxrss * 1024)
+        if p.returncode != 0:
+            bad.append(f"{p.args[0]} ended with {p.returncode}")
+    wall = time.monotonic() - began
+    if bad:
+        raise RuntimeError("; ".join(bad) + f":\n{tail(log)}")
+    return Usage(wall, cpu, rss)
+
+
+def wait4(p, deadline, log):
+    """os.wait4 with an end: polls gently, for the exit itself is what is timed."""
+    pidfd = os.pidfd_open(p.pid)
+    try:
+        if not select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            p.kill()
+            raise RuntimeError(f"{p.args[0]} did not end in time:\n{tail(log)}")
+    finally:
+        os.close(pidfd)
+    return os.wait4(p.pid, 0)
+
+
+def in_turn(rounds, what):
+    """what: name -> function of the round number. Runs A B C A B C …, so that a change of the machine's speed meets all alike.
+    Returns name -> list of what the functions returned."""
+    got = {name: [] for name in what}
+    for n in range(rounds):
+        for name, function in what.items():
+            got[name].append(function(n))
+    return got
+
+
+def open_files(n=4096):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, n), hard), hard))
