@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from rt.fidelity import witnessed
+
 MYSQL = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mysql97")
 KEYS = ["a", "b", "key", "$x", "_y", "ü", "Ł", 'q"q', "b\\s", "sp ace", "", "1a", "tab\t", "\u0001", "dot.", "[x]", "*", "日本", "😀", "it's"]
 
@@ -119,6 +121,7 @@ def test_differences_become_documents(lab):
     assert len(got) == len(want)
     for step, (g, w) in enumerate(zip(got, want)):
         assert g == w, f"after transaction {step}"
+    witnessed(lab, "exact", "PARTIAL_UPDATE_ROWS")
 
 
 @MYSQL

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from rt.fidelity import witnessed
 from rt.lab import Lab
 
 # client library, kind of source, its options
@@ -204,6 +205,8 @@ def test_types_reach_the_destination(lab):
     lab.capture("--once").run()
     lab.apply("--once", "--create").run()
     lab.assert_equal("t")
+    if lab.which == "mysql56-nogtid":
+        witnessed(lab, "exact", "WRITE, UPDATE, DELETE_ROWS version 1")
 
 
 COMMON_COLUMNS = ("id INT AUTO_INCREMENT, k VARCHAR(30) CHARACTER SET latin1, y YEAR, d DECIMAL(20,4) UNSIGNED, e ENUM('a','\u00e9'), "

@@ -10,9 +10,9 @@ import re
 
 import pytest
 
+from rt.fidelity import EVENTS, FIDELITY, SECTIONS, cells_of, untried, witnessed
 from rt.oracle import Oracle
 from rt.type_cases import CASES, FEATURES, TITLES
-from rt.util import REPO
 
 KINDS = pytest.mark.combos("libmariadb-mysql56", "libmariadb-mysql97", "libmariadb-mariadb1011", "libmariadb-mariadb118")
 SESSION = ("SET NAMES utf8mb4", "SET SESSION sql_mode = ''", "SET SESSION time_zone = '+00:00'")
@@ -278,16 +278,14 @@ TABLES = [
 
 
 # ---- docs/fidelity.md
-FIDELITY = REPO / "docs/fidelity.md"
-SECTIONS = ("Types", "Character sets", "Tables and sessions")
-
-
 def fidelity_rows(section):
     """What the lines of a table are, in order: (label, note)."""
     if section == "Types":
         return [(c.label, c.note) for c in CASES]
     if section == "Tables and sessions":
         return [(label, note) for label, _, note, _ in TABLES]
+    if section == "Events":
+        return [(label, note) for label, (_, _, note) in EVENTS.items()]
     return [(cs, "") for cs in CHARSETS]
 
 
@@ -297,7 +295,7 @@ def fidelity_read():
     for line in FIDELITY.read_text().splitlines() if FIDELITY.exists() else []:
         if line.startswith("## "):
             section = line[3:]
-        cells = [c.strip() for c in line.strip("|").split(" | ")] if line.startswith("| ") else []
+        cells = cells_of(line)
         if section in SECTIONS and len(cells) == len(TITLES) + 2 and cells[0] != section:
             out[section, cells[0]] = dict(zip(TITLES, cells[1:]))
     return out
@@ -310,7 +308,8 @@ def fidelity_text(outcomes):
         out += ["", f"## {section}", "", f"| {section} | " + " | ".join(TITLES.values()) + " | |", "| --- " * (len(TITLES) + 2) + "|"]
         for label, note in fidelity_rows(section):
             cells = outcomes.get((section, label), {})
-            out.append(f"| {label} | " + " | ".join(cells.get(k, "not run") for k in TITLES) + f" | {note} |")
+            missing = {k: untried(label, k) if section == "Events" else "not run" for k in TITLES}
+            out.append(f"| {label} | " + " | ".join(cells.get(k, missing[k]) for k in TITLES) + f" | {note} |")
     return "\n".join(out) + "\n"
 
 
@@ -366,6 +365,9 @@ def test_every_type(lab):
             assert re.search(case.stops, text), text
             outcomes[case.label] = "stops"
     settle_fidelity("Types", lab.kind, outcomes)
+    rows = "WRITE, UPDATE, DELETE_ROWS version " + ("2" if lab.source_kind_is_mysql else "1")
+    first = ("PREVIOUS_GTIDS",) if lab.source_kind_is_mysql else ("GTID_LIST", "ANNOTATE_ROWS")
+    witnessed(lab, "exact", "FORMAT_DESCRIPTION", *first, "GTID", "QUERY", "TABLE_MAP", rows, "XID")
 
 
 @KINDS

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from rt.fidelity import witnessed
 from rt.util import wait_until
 
 TWO = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mariadb1011")
@@ -82,6 +83,7 @@ def test_commit_order_and_rollback(lab):
     lab.apply("--create", "--once").run()
     lab.assert_equal("t")
     lab.assert_counts()
+    witnessed(lab, "exact", "XA_PREPARE")
 
 
 @TWO
