@@ -144,16 +144,6 @@ def test_created_from_a_query_in_statement_format(lab):
     refused(lab.capture("--once"), "statement format", "bad")
 
 
-def test_xa_on_a_captured_table(lab):
-    prepare(lab)
-    lab.sql("CREATE DATABASE IF NOT EXISTS elsewhere", "CREATE TABLE IF NOT EXISTS elsewhere.t (id INT)", "XA START 'one'",
-            "INSERT INTO elsewhere.t VALUES (1)", "XA END 'one'", "XA PREPARE 'one'", "XA COMMIT 'one'")
-    lab.capture("--once").run()
-    lab.sql("XA START 'two'", "INSERT INTO t VALUES (100, 'xa')", "XA END 'two'", "XA PREPARE 'two'", "XA ROLLBACK 'two'")
-    refused(lab.capture("--once"), "XA")
-    assert len(lab.changes()) == 5
-
-
 @TWO
 def test_damaged_segment(lab):
     """A flipped byte below the flushed LSN is corruption, not a torn tail: everybody who reads it stops and names the file."""

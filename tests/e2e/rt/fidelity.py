@@ -51,7 +51,7 @@ def witnessed(lab, outcome, *labels):
     """These events were in the binlogs of the lab's source, which the test has compared: docs/fidelity.md must say so."""
     expected, names = set().union(*(EVENTS[label][1] for label in labels)), set()
     for file in reversed(lab.source.binlogs()):
-        names |= {row[2] for row in lab.source.sql(f"SHOW BINLOG EVENTS IN '{file}'")}
+        names |= {row[2] for row in lab.source.binlog_events(file)}
         if expected <= names:
             break
     assert expected <= names, f"not in the binlogs: {sorted(expected - names)}"

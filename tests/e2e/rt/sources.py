@@ -115,6 +115,18 @@ class Source:
     def binlogs(self):
         return [r[0] for r in self.sql("SHOW BINARY LOGS")]
 
+    def binlog_events(self, file):
+        """Rows of SHOW BINLOG EVENTS: file, position, type, server id, end, text. The text may hold any bytes: what is no character is `?`."""
+        c = self.connect()
+        try:
+            with c.cursor() as cur:
+                cur.execute("SET NAMES latin1")
+                c.encoding = "latin1"
+                cur.execute(f"SHOW BINLOG EVENTS IN '{file}'")
+                return cur.fetchall()
+        finally:
+            c.close()
+
 
 class MariaDB(Source):
     flavour = "mariadb"
