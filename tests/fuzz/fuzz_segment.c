@@ -5,9 +5,10 @@
 #include <stdio.h>
 
 #include "../unit/frame_any_row.h"
+#include "changed_frames.h"
 
-#include "crc32c.h"
 #include "file.h"
+#include "schema_set.h"
 #include "seg_reader.h"
 #include "seg_writer.h"
 #include "slog.h"
@@ -17,7 +18,7 @@
 
 static char dir[] = "/dev/shm/rowtide-fuzz-XXXXXX";
 static int dirfd;
-static struct buf images[2]; /* open, sealed */
+static struct buf images[4]; /* open, sealed; the same with a schema history */
 static const char name[] = "0000000000000001.seg";
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -66,8 +67,32 @@ static void add_frame(struct buf *out, uint8_t type, const struct frame_info *in
         f->frames[f->nframes++] = at;
 }
 
+/* All definitions, as a segment begins with them, or changes of a few, as DDL makes them. */
+static void add_schema(struct buf *out, bool all, uint64_t lsn, struct segment_footer *f)
+{
+    const struct schema_entry entries[] = { { .schema = BYTES_LIT("d"), .sql = BYTES_LIT("CREATE DATABASE d") },
+                                            { BYTES_LIT("d"), BYTES_LIT("t"), BYTES_LIT("CREATE TABLE t (a int)") } };
+    const struct frame_info info = { .first_lsn = lsn };
+    struct schema_set s = { 0 };
+    struct buf payload = { 0 };
+    struct err err;
+    schema_change_begin(&payload);
+    for (size_t i = 0; i < 2; i++) {
+        must(schema_set_put(&s, &entries[i], &err), &err);
+        schema_change_put(&payload, &entries[i]);
+    }
+    schema_change_remove(&payload, entries[1].schema, entries[1].table);
+    if (all) {
+        buf_reset(&payload);
+        schema_set_encode(&s, &payload);
+    }
+    add_frame(out, ZB_SCHEMA, &info, buf_view(&payload), f);
+    schema_set_clear(&s);
+    buf_free(&payload);
+}
+
 /* Relations, a transaction of its own, one in two parts, a position. */
-static void make(struct buf *out, bool sealed)
+static void make(struct buf *out, bool sealed, bool history)
 {
     struct err err;
     struct any_rng rng = { 3 };
@@ -83,6 +108,8 @@ static void make(struct buf *out, bool sealed)
                                 .start = { .flavor = GTID_MYSQL, .gtids = gtid_set_new(GTID_MYSQL) } };
     struct source_pos end;
     must(source_pos_copy(&h.start, &end, &err) && segment_header_encode(&h, out, &err), &err);
+    if (history)
+        add_schema(out, true, 1, &f);
     segment_relations_encode(&r, 1, &payload);
     add_frame(out, ZB_RELATIONS, &info, buf_view(&payload), &f);
     struct frame_builder *b = frame_builder_new();
@@ -108,6 +135,8 @@ static void make(struct buf *out, bool sealed)
         must(frame_builder_finish(b, &payload, &info, &err), &err);
         add_frame(out, ZB_DATA, &info, buf_view(&payload), &f);
         frame_builder_reset(b, frame_builder_next_lsn(b), false);
+        if (history)
+            add_schema(out, false, frame_builder_next_lsn(b), &f);
     }
     buf_reset(&payload);
     source_pos_encode(&end, &payload);
@@ -142,25 +171,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     if (mkdtemp(dir) == NULL || (dirfd = open(dir, O_RDONLY | O_DIRECTORY)) < 0)
         abort();
     atexit(at_exit);
-    make(&images[0], false);
-    make(&images[1], true);
+    for (unsigned i = 0; i < 4; i++)
+        make(&images[i], (i & 1) != 0, (i & 2) != 0);
     struct segment *g = NULL; /* the images are good: else this fuzzer tests nothing */
     const struct segment_footer *f;
-    must(file_replace(dirfd, name, buf_view(&images[1]), 0640, &err) && segment_open(dirfd, name, &g, &err) &&
-             segment_footer(g, &f, &err),
-         &err);
-    segment_close(g);
+    for (unsigned i = 1; i < 4; i += 2) {
+        must(file_replace(dirfd, name, buf_view(&images[i]), 0640, &err) && segment_open(dirfd, name, &g, &err) &&
+                 segment_footer(g, &f, &err),
+             &err);
+        segment_close(g);
+    }
     return 0;
-}
-
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-static uint32_t get32(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 static void fix_checksums(struct buf *b)
@@ -169,15 +190,7 @@ static void fix_checksums(struct buf *b)
     if (at > b->n || at < 84)
         return;
     put32(b->p + at - 4, crc32c(0, bytes_of(b->p, at - 4)));
-    while (b->n - at >= ZB_HEADER_SIZE) {
-        uint8_t *h = b->p + at;
-        size_t stored = get32(h + 8), left = b->n - at - ZB_HEADER_SIZE;
-        if (stored > left)
-            break;
-        put32(h + 64, crc32c(0, bytes_of(h + ZB_HEADER_SIZE, stored)));
-        put32(h + 76, crc32c(0, bytes_of(h, 76)));
-        at += ZB_HEADER_SIZE + stored;
-    }
+    fix_frame_checksums(b, at);
     if (b->n >= SEGMENT_TRAILER_SIZE && b->p[10] == 1) {
         uint8_t *t = b->p + b->n - SEGMENT_TRAILER_SIZE;
         put32(t + 20, crc32c(0, bytes_of(t, 20)));
@@ -208,11 +221,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n < 1)
         return 0;
     struct buf b = { 0 };
-    buf_bytes(&b, buf_view(&images[data[0] & 1]));
-    for (size_t i = 1; i + 3 <= n; i += 3) { /* offset, new byte */
-        size_t at = (data[i] | (size_t)data[i + 1] << 8) % b.n;
-        b.p[at] = data[i + 2];
-    }
+    buf_bytes(&b, buf_view(&images[(data[0] & 1) | (data[0] >> 3 & 2)]));
+    change_bytes(&b, bytes_of(data + 1, n - 1));
     if ((data[0] & 4) != 0 && n >= 3)
         b.n = (data[1] | (size_t)data[2] << 8) % b.n;
     if ((data[0] & 2) != 0)

@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "../unit/frame_any_row.h"
+#include "changed_frames.h"
 
-#include "crc32c.h"
 #include "file.h"
 #include "segment.h"
 #include "xa_file.h"
@@ -62,25 +62,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static void put32(uint8_t *p, uint32_t v)
-{
-    for (unsigned i = 0; i < 4; i++)
-        p[i] = (uint8_t)(v >> (8 * i));
-}
-
-static void fix_checksums(struct buf *b)
-{
-    for (size_t at = 0; b->n - at >= ZB_HEADER_SIZE;) {
-        uint8_t *h = b->p + at;
-        size_t stored = h[8] | (size_t)h[9] << 8 | (size_t)h[10] << 16 | (size_t)h[11] << 24;
-        if (stored > b->n - at - ZB_HEADER_SIZE)
-            return;
-        put32(h + 64, crc32c(0, bytes_of(h + ZB_HEADER_SIZE, stored)));
-        put32(h + 76, crc32c(0, bytes_of(h, 76)));
-        at += ZB_HEADER_SIZE + stored;
-    }
-}
-
 static void try_rows(struct bytes changes, bool fix)
 {
     struct err err;
@@ -88,12 +69,9 @@ static void try_rows(struct bytes changes, bool fix)
     struct xa_rows *rows = NULL;
     struct frame *f = NULL;
     buf_bytes(&b, buf_view(&image));
-    for (size_t i = 0; i + 3 <= changes.n; i += 3) {
-        size_t at = (changes.p[i] | (size_t)changes.p[i + 1] << 8) % b.n;
-        b.p[at] = changes.p[i + 2];
-    }
+    change_bytes(&b, changes);
     if (fix)
-        fix_checksums(&b);
+        fix_frame_checksums(&b, 0);
     int fd = memfd_create("rows", MFD_CLOEXEC);
     must(fd >= 0 && file_write_all(fd, buf_view(&b), "rows", &err), &err);
     struct xa_entry e = { .number = 1, .records = records, .bytes = b.n };
