@@ -21,6 +21,8 @@ static uint32_t le32(const uint8_t *p)
 
 static uint32_t event_crc(struct bytes in)
 {
+    if ((in.p[FLAGS_AT] & EVF_BINLOG_IN_USE) == 0)
+        return libdeflate_crc32(0, in.p, in.n - CRC_BYTES);
     uint8_t head[HEADER_BYTES];
     memcpy(head, in.p, sizeof head);
     head[FLAGS_AT] &= (uint8_t)~EVF_BINLOG_IN_USE;

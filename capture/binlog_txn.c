@@ -300,6 +300,7 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
     if (!row_reader_open(&s->rows, e, &s->fmt, s->defs, err))
         return stream_fail(s, err);
     s->rows_open = true;
+    s->rows.same_ok = true;
     if (s->rows.dummy || !s->rows.def->captured || s->rows.def->sequence) {
         bool statement_ends = (s->rows.flags & 1) != 0;
         end_rows(s);

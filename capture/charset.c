@@ -54,6 +54,28 @@ static size_t ascii_prefix(struct bytes b)
     return i;
 }
 
+/* Short strings are the most: no loop over their bytes, the last ones are looked at twice. */
+static bool is_ascii(struct bytes b)
+{
+    const uint8_t *p = b.p;
+    size_t n = b.n;
+    uint64_t seen = 0, word;
+    if (n < 4)
+        return n == 0 || ((p[0] | p[n / 2] | p[n - 1]) & 0x80) == 0;
+    if (n < 8) {
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        return ((first | last) & 0x80808080U) == 0;
+    }
+    for (size_t i = 0; n - i >= 8; i += 8) {
+        memcpy(&word, p + i, 8);
+        seen |= word;
+    }
+    memcpy(&word, p + n - 8, 8);
+    return ((seen | word) & 0x8080808080808080U) == 0;
+}
+
 static bool is_tail(uint8_t b)
 {
     return (b & 0xc0) == 0x80;
@@ -309,36 +331,23 @@ static bool multi(const struct charset_info *cs, struct bytes in, struct sink *o
     return by_iconv(cs, h, in, done, in.n, out, err);
 }
 
+/* Bytes below 0x80 mean ASCII, wherever a character begins. */
+static bool has_ascii(const struct charset_info *cs)
+{
+    enum { KINDS = 1 << CHARSET_UTF8 | 1 << CHARSET_ASCII | 1 << CHARSET_ICONV | 1 << CHARSET_SINGLE };
+    return (1U << cs->kind & KINDS) != 0 && cs->low == NULL;
+}
+
 bool charset_to_utf8(const struct charset *pub, struct bytes in, struct arena *a, struct bytes *out, struct err *err)
 {
     const struct charset_info *cs = (const struct charset_info *)pub;
-    size_t plain = 0; /* bytes in front that are ASCII and mean it */
-    switch (cs->kind) {
-    case CHARSET_BINARY:
-        *out = in;
+    *out = in;
+    if (cs->kind == CHARSET_BINARY || in.n == 0 || (has_ascii(cs) && is_ascii(in)))
         return true;
-    case CHARSET_UTF8:
-        plain = charset_utf8_valid(in);
-        break;
-    case CHARSET_ASCII:
-    case CHARSET_ICONV:
-        plain = ascii_prefix(in);
-        break;
-    case CHARSET_SINGLE:
-        plain = cs->low == NULL ? ascii_prefix(in) : in.n == 0 ? 0 : SIZE_MAX;
-        break;
-    case CHARSET_UCS2:
-    case CHARSET_UTF16:
-    case CHARSET_UTF16LE:
-    case CHARSET_UTF32:
-        break;
+    if (cs->kind == CHARSET_UTF8 || cs->kind == CHARSET_ASCII) {
+        size_t good = cs->kind == CHARSET_UTF8 ? charset_utf8_valid(in) : ascii_prefix(in);
+        return good == in.n || invalid(cs, in, good, err);
     }
-    if (plain == in.n) {
-        *out = in;
-        return true;
-    }
-    if (cs->kind == CHARSET_UTF8 || cs->kind == CHARSET_ASCII)
-        return invalid(cs, in, plain, err);
     if (in.n > SIZE_MAX / UTF8_MOST)
         return err_nomem(err);
     struct sink s = { arena_alloc(a, in.n * UTF8_MOST, err), 0 };

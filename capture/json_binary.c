@@ -9,7 +9,6 @@
 #include "json_walk.h"
 #include "row_decode.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -45,9 +44,42 @@ static bool spend(struct json *j, size_t n)
     return true;
 }
 
+/* How much from the front is ASCII that is printed as it is. Eight bytes at a time: a byte below 0x20 borrows from its top bit when 0x20 is
+ * taken off, and one that is looked for becomes 0 by XOR, and borrows when 1 is taken off. A false alarm only costs time. */
+static size_t plain_prefix(struct bytes s)
+{
+    static const uint64_t each = 0x0101010101010101U, tops = 0x8080808080808080U;
+    size_t i = 0;
+    for (; s.n - i >= 8; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.p + i, 8);
+        if (((w | (w - each * 0x20) | ((w ^ each * '"') - each) | ((w ^ each * '\\') - each)) & tops) != 0)
+            break;
+    }
+    while (i < s.n && s.p[i] >= 0x20 && s.p[i] < 0x80 && s.p[i] != '"' && s.p[i] != '\\')
+        i++;
+    return i;
+}
+
+static void put_plain(struct buf *out, struct bytes s)
+{
+    if (!buf_grow(out, s.n + 2))
+        return;
+    uint8_t *to = out->p + out->n;
+    to[0] = '"';
+    if (s.n != 0)
+        memcpy(to + 1, s.p, s.n);
+    to[s.n + 1] = '"';
+    out->n += s.n + 2;
+}
+
 static bool put_string(struct json *j, struct bytes s)
 {
     static const char hex[] = "0123456789abcdef";
+    if (plain_prefix(s) == s.n) {
+        put_plain(j->out, s);
+        return true;
+    }
     if (charset_utf8_valid(s) != s.n)
         return json_bad(j, "a string is not UTF-8");
     buf_u8(j->out, '"');
@@ -192,6 +224,15 @@ static size_t data_length(struct cur *c)
     return 0;
 }
 
+static void put_i64(struct buf *out, int64_t v)
+{
+    val_text(&(struct val){ .kind = VAL_I64, .u.i64 = v }, out);
+}
+static void put_u64(struct buf *out, uint64_t v)
+{
+    val_text(&(struct val){ .kind = VAL_U64, .u.u64 = v }, out);
+}
+
 /* v begins at the value and ends where its container does. */
 static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
 {
@@ -208,22 +249,22 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
         break;
     }
     case INT16:
-        buf_printf(j->out, "%" PRId16, (int16_t)cur_le(&c, 2));
+        put_i64(j->out, (int16_t)cur_le(&c, 2));
         break;
     case UINT16:
-        buf_printf(j->out, "%" PRIu64, cur_le(&c, 2));
+        put_u64(j->out, cur_le(&c, 2));
         break;
     case INT32:
-        buf_printf(j->out, "%" PRId32, (int32_t)cur_le(&c, 4));
+        put_i64(j->out, (int32_t)cur_le(&c, 4));
         break;
     case UINT32:
-        buf_printf(j->out, "%" PRIu64, cur_le(&c, 4));
+        put_u64(j->out, cur_le(&c, 4));
         break;
     case INT64:
-        buf_printf(j->out, "%" PRId64, (int64_t)cur_le(&c, 8));
+        put_i64(j->out, (int64_t)cur_le(&c, 8));
         break;
     case UINT64:
-        buf_printf(j->out, "%" PRIu64, cur_le(&c, 8));
+        put_u64(j->out, cur_le(&c, 8));
         break;
     case DOUBLE:
         ok = put_double(j, cur_le(&c, 8));
@@ -249,9 +290,9 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
     return ok && spend(j, cur_at(&c));
 }
 
-bool json_is_container(struct json_value v)
+bool json_is_container(const struct json_value *v)
 {
-    return v.type <= LARGE_ARRAY;
+    return v->type <= LARGE_ARRAY;
 }
 
 static size_t width_of(const struct json_container *o) /* of offsets and counts */
@@ -259,10 +300,12 @@ static size_t width_of(const struct json_container *o) /* of offsets and counts 
     return o->large ? 4 : 2;
 }
 
+/* At a place that json_open has checked to lie inside. */
 static size_t read_offset(const struct json_container *o, size_t at)
 {
-    struct cur c = cur_over((struct bytes){ o->v.p + at, o->v.n - at });
-    return (size_t)cur_le(&c, width_of(o));
+    const uint8_t *p = o->v.p + at;
+    size_t low = (size_t)p[0] | (size_t)p[1] << 8;
+    return o->large ? low | (size_t)p[2] << 16 | (size_t)p[3] << 24 : low;
 }
 
 static size_t head_of(const struct json_container *o)
@@ -270,24 +313,21 @@ static size_t head_of(const struct json_container *o)
     return o->values_at + o->count * (1 + width_of(o));
 }
 
-bool json_open(struct json *j, struct json_value v, struct json_container *out)
+bool json_open(struct json *j, const struct json_value *v, struct json_container *out)
 {
-    struct json_container o = { .v = v.v,
-                                .large = v.type == LARGE_OBJECT || v.type == LARGE_ARRAY,
-                                .object = v.type == SMALL_OBJECT || v.type == LARGE_OBJECT };
-    size_t width = width_of(&o);
-    if (v.v.n < 2 * width)
+    out->v = v->v;
+    out->large = v->type == LARGE_OBJECT || v->type == LARGE_ARRAY;
+    out->object = v->type == SMALL_OBJECT || v->type == LARGE_OBJECT;
+    size_t width = width_of(out);
+    if (v->v.n < 2 * width)
         return json_bad(j, "truncated");
-    o.count = read_offset(&o, 0);
-    size_t own = read_offset(&o, width);
-    if (own > v.v.n)
+    size_t count = read_offset(out, 0), own = read_offset(out, width);
+    if (own > v->v.n)
         return json_bad(j, "truncated");
-    o.v.n = own;
-    o.values_at = 2 * width + (o.object ? o.count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
-    if (head_of(&o) > own)
-        return json_bad(j, "more members than bytes");
-    *out = o;
-    return true;
+    out->count = count;
+    out->v.n = own;
+    out->values_at = 2 * width + (out->object ? count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
+    return head_of(out) <= own || json_bad(j, "more members than bytes");
 }
 
 bool json_key(struct json *j, const struct json_container *o, size_t i, struct bytes *out)
@@ -311,13 +351,15 @@ bool json_member(struct json *j, const struct json_container *o, size_t i, struc
     out->in_place = type == LITERAL || type == INT16 || type == UINT16 ||
                     (o->large && (type == INT32 || type == UINT32));
     if (out->in_place) {
-        out->v = (struct bytes){ o->v.p + at + 1, width };
+        out->v.p = o->v.p + at + 1;
+        out->v.n = width;
         return true;
     }
     size_t from = read_offset(o, at + 1);
     if (from < at + 1 + width || from > o->v.n)
         return json_bad(j, "a value lies outside of its container");
-    out->v = (struct bytes){ o->v.p + from, o->v.n - from };
+    out->v.p = o->v.p + from;
+    out->v.n = o->v.n - from;
     return true;
 }
 
@@ -350,19 +392,19 @@ bool json_put_members(struct json *j, const struct json_container *o, size_t fro
         *first = false;
         if (o->object && (!json_key(j, o, i, &key) || !spend(j, key.n) || !json_put_key(j, key)))
             return false;
-        if (!json_member(j, o, i, &v) || !json_put(j, v, depth))
+        if (!json_member(j, o, i, &v) || !json_put(j, &v, depth))
             return false;
     }
     return true;
 }
 
-bool json_put(struct json *j, struct json_value v, unsigned depth)
+bool json_put(struct json *j, const struct json_value *v, unsigned depth)
 {
     struct json_container o;
     bool first = true;
     if (!json_is_container(v)) {
-        j->budget += v.in_place ? v.v.n : 0;
-        return put_scalar(j, v.type, v.v);
+        j->budget += v->in_place ? v->v.n : 0;
+        return put_scalar(j, v->type, v->v);
     }
     if (!json_open(j, v, &o) || !json_put_head(j, &o, depth) || !json_put_members(j, &o, 0, o.count, &first, depth + 1))
         return false;
@@ -382,7 +424,8 @@ bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
 {
     struct json j = { .budget = in.n, .out = out };
     size_t at = out->n;
-    if (!json_put(&j, json_root(in), 0)) {
+    struct json_value root = json_root(in);
+    if (!json_put(&j, &root, 0)) {
         out->n = at;
         return err_set(err, ERR_CORRUPT, "JSON document of %zu bytes: %s", in.n, j.why);
     }

@@ -151,9 +151,9 @@ static bool open_node(struct doc *d, struct node *n)
 {
     if (n->open)
         return true;
-    if (!json_is_container(n->value))
+    if (!json_is_container(&n->value))
         return bad(d, "a path leads through a value that has no members");
-    if (!json_open(&d->j, n->value, &n->c))
+    if (!json_open(&d->j, &n->value, &n->c))
         return false;
     if (n->c.count != 0) {
         n->pieces = alloc(d, sizeof *n->pieces);
@@ -367,7 +367,7 @@ static bool put_node(struct doc *d, const struct node *n, unsigned depth)
 {
     bool first = true;
     if (!n->open)
-        return json_put(&d->j, n->value, depth);
+        return json_put(&d->j, &n->value, depth);
     if (!json_put_head(&d->j, &n->c, depth))
         return false;
     for (size_t i = 0; i < n->npieces; i++) {

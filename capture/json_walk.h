@@ -24,8 +24,8 @@ struct json_container {
 
 bool json_bad(struct json *j, const char *why); /* false */
 struct json_value json_root(struct bytes document);
-bool json_is_container(struct json_value v);
-bool json_open(struct json *j, struct json_value v, struct json_container *out);
+bool json_is_container(const struct json_value *v);
+bool json_open(struct json *j, const struct json_value *v, struct json_container *out);
 /* Member i < count. Keys lie in order: shorter ones first, then by bytes. */
 bool json_key(struct json *j, const struct json_container *o, size_t i, struct bytes *out);
 bool json_member(struct json *j, const struct json_container *o, size_t i, struct json_value *out);
@@ -35,6 +35,6 @@ bool json_put_head(struct json *j, const struct json_container *o, unsigned dept
 /* Members from .. to - 1, with ", " in front unless *first, which is then false. depth: of the members. */
 bool json_put_members(struct json *j, const struct json_container *o, size_t from, size_t to, bool *first,
                       unsigned depth);
-bool json_put(struct json *j, struct json_value v, unsigned depth);
+bool json_put(struct json *j, const struct json_value *v, unsigned depth);
 
 #endif

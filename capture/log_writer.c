@@ -12,6 +12,8 @@
 enum {
     QUEUE_FRAMES = 8, /* finished frames waiting: bounds memory with QUEUE_BYTES */
     QUEUE_BYTES = 4 << 20,
+    SPARES = 3, /* payload buffers that wait for the next frame: new memory costs its page faults each time */
+    SPARE_BYTES = 4 << 20,         /* larger ones are given back */
     GROUP_BYTES = 16 << 20,        /* written between two fsyncs at most while there is a backlog */
     RETAIN_EVERY_US = 5 * 1000000, /* retention looks at the subscriptions this often, and at each new segment */
     HEARTBEAT_EVERY_US = 1000000
@@ -47,6 +49,8 @@ struct log_writer {
     uint64_t drains_asked, drains_done, next_lsn;
     bool failed;
     struct err error;
+    struct buf spares[SPARES];
+    unsigned nspares;
 
     /* the thread's own */
     struct source_pos pos; /* of the last item that had one */
@@ -66,6 +70,27 @@ static void item_free(void *p)
     relation_table_clear(&it->rels);
     source_pos_clear(&it->pos);
     free(it);
+}
+
+static void keep_spare(struct log_writer *w, struct buf *b)
+{
+    if (b->cap == 0 || b->cap > SPARE_BYTES)
+        return;
+    pthread_mutex_lock(&w->lock);
+    if (w->nspares < SPARES) {
+        buf_reset(b);
+        w->spares[w->nspares++] = *b;
+        *b = (struct buf){ 0 };
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void take_spare(struct log_writer *w, struct buf *b)
+{
+    pthread_mutex_lock(&w->lock);
+    if (w->nspares != 0)
+        *b = w->spares[--w->nspares];
+    pthread_mutex_unlock(&w->lock);
 }
 
 static bool flush(struct log_writer *w, struct err *err)
@@ -206,6 +231,7 @@ static void *writer_thread(void *arg)
             continue;
         }
         ok = handle(w, it, &err);
+        keep_spare(w, &it->payload);
         item_free(it);
         publish_times(w);
         if (atomic_fetch_sub(&w->in_hand, 1) == 1)
@@ -295,22 +321,32 @@ static struct item *item_new(enum item_kind kind, const struct source_pos *pos, 
     return it;
 }
 
+/* An item for what the builder holds: its relations, and a buffer for its payload. */
+static struct item *frame_item(struct log_writer *w, const struct frame_builder *b, const struct source_pos *pos,
+                               struct err *err)
+{
+    struct item *it = item_new(ITEM_FRAME, pos, err);
+    if (it == NULL)
+        return NULL;
+    const struct relation_table *rels = frame_builder_relations(b);
+    for (unsigned i = 0; i < rels->n; i++)
+        if (!relation_table_add(&it->rels, rels->rel[i], err)) {
+            item_free(it);
+            return NULL;
+        }
+    take_spare(w, &it->payload);
+    return it;
+}
+
 bool log_writer_frame(struct log_writer *w, struct frame_builder *b, const struct source_pos *pos, struct err *err)
 {
     if (frame_builder_records(b) == 0)
         return true;
-    struct item *it = item_new(ITEM_FRAME, pos, err);
+    struct item *it = frame_item(w, b, pos, err);
     if (it == NULL)
         return false;
-    const struct relation_table *rels = frame_builder_relations(b);
-    for (unsigned i = 0; i < rels->n; i++) {
-        if (!relation_table_add(&it->rels, rels->rel[i], err))
-            goto fail;
-    }
-    if (!frame_builder_finish(b, &it->payload, &it->info, err))
-        goto fail;
-    return push(w, it, err);
-fail:
+    if (frame_builder_finish(b, &it->payload, &it->info, err))
+        return push(w, it, err);
     item_free(it);
     return false;
 }
@@ -320,23 +356,14 @@ bool log_writer_split(struct log_writer *w, struct frame_builder *b, const struc
     bool split = false;
     if (frame_builder_commits(b) == 0 || !frame_builder_inside(b))
         return true;
-    struct item *it = item_new(ITEM_FRAME, pos, err);
+    struct item *it = frame_item(w, b, pos, err);
     if (it == NULL)
         return false;
-    const struct relation_table *rels = frame_builder_relations(b);
-    for (unsigned i = 0; i < rels->n; i++) {
-        if (!relation_table_add(&it->rels, rels->rel[i], err))
-            goto fail;
-    }
-    if (!frame_builder_split(b, &it->payload, &it->info, &split, err))
-        goto fail;
+    bool ok = frame_builder_split(b, &it->payload, &it->info, &split, err);
     if (split)
         return push(w, it, err);
     item_free(it);
-    return true;
-fail:
-    item_free(it);
-    return false;
+    return ok;
 }
 
 bool log_writer_idle(struct log_writer *w)
@@ -433,6 +460,8 @@ bool log_writer_stop(struct log_writer **wp, struct err *err)
     if (!seg_writer_close(&w->seg, ok ? err : &close_err))
         ok = false;
     queue_free(w->queue, item_free);
+    while (w->nspares != 0)
+        buf_free(&w->spares[--w->nspares]);
     source_pos_clear(&w->pos);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->drained);

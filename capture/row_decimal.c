@@ -5,7 +5,9 @@
  * number has every bit inverted. Source: MySQL, strings/decimal.cc, decimal2bin. */
 #include "row_decode.h"
 
-enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = ROW_DECIMAL_DIGITS_MAX, BYTES_MAX = 40 };
+#include <endian.h>
+
+enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = ROW_DECIMAL_DIGITS_MAX, BYTES_MAX = 40, LOAD = 4 };
 static const uint8_t left_over_bytes[GROUP_DIGITS] = { 0, 1, 1, 2, 2, 3, 3, 4, 4 };
 static const uint32_t powers[GROUP_DIGITS + 1] = { 1,      10,      100,      1000,      10000,
                                                    100000, 1000000, 10000000, 100000000, 1000000000 };
@@ -19,8 +21,8 @@ unsigned row_decimal_bytes(unsigned precision, unsigned scale)
            scale / GROUP_DIGITS * GROUP_BYTES + left_over_bytes[scale % GROUP_DIGITS];
 }
 
-struct groups { /* the number's bytes, sign taken off */
-    uint8_t b[BYTES_MAX];
+struct groups {                  /* the number's bytes, sign taken off */
+    uint8_t b[BYTES_MAX + LOAD]; /* a group is read by one load, which may go beyond it */
     size_t at;
     bool negative, bad;
 };
@@ -46,9 +48,10 @@ static bool groups_read(struct cur *c, unsigned precision, unsigned scale, struc
 static uint32_t group(struct groups *g, unsigned digits)
 {
     unsigned n = digits == GROUP_DIGITS ? GROUP_BYTES : left_over_bytes[digits];
-    uint32_t v = 0;
-    for (unsigned i = 0; i < n; i++)
-        v = v << 8 | g->b[g->at++];
+    uint32_t v;
+    memcpy(&v, g->b + g->at, LOAD);
+    v = n == 0 ? 0 : be32toh(v) >> (32 - 8 * n);
+    g->at += n;
     if (v >= powers[digits])
         g->bad = true;
     return v;
@@ -76,8 +79,14 @@ bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int
 
 static char *put_group(char *to, uint32_t v, unsigned digits)
 {
-    for (unsigned i = digits; i-- > 0; v /= 10)
-        to[i] = (char)('0' + v % 10);
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    unsigned i = digits;
+    for (; i >= 2; i -= 2, v /= 100)
+        memcpy(to + i - 2, pairs + v % 100 * 2, 2);
+    if (i == 1)
+        to[0] = (char)('0' + v);
     return to + digits;
 }
 
@@ -88,23 +97,26 @@ size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale
         return 0;
     char digits[PRECISION_MAX + 1];
     char *end = digits;
-    unsigned whole = precision - scale;
-    end = put_group(end, group(&g, whole % GROUP_DIGITS), whole % GROUP_DIGITS);
-    for (unsigned i = 0; i < whole / GROUP_DIGITS + scale / GROUP_DIGITS; i++)
-        end = put_group(end, group(&g, GROUP_DIGITS), GROUP_DIGITS);
-    end = put_group(end, group(&g, scale % GROUP_DIGITS), scale % GROUP_DIGITS);
+    unsigned whole = precision - scale, left = whole % GROUP_DIGITS;
+    uint32_t v = group(&g, left), any = v;
+    end = put_group(end, v, left);
+    for (unsigned i = 0; i < whole / GROUP_DIGITS + scale / GROUP_DIGITS; i++) {
+        v = group(&g, GROUP_DIGITS);
+        any |= v;
+        end = put_group(end, v, GROUP_DIGITS);
+    }
+    v = group(&g, scale % GROUP_DIGITS);
+    any |= v;
+    put_group(end, v, scale % GROUP_DIGITS);
     if (g.bad) {
         cur_fail(c, "not a DECIMAL: too many digits in a group");
         return 0;
     }
-    bool zero = true;
-    for (const char *d = digits; d < end; d++)
-        zero = zero && *d == '0';
     unsigned skip = 0; /* leading zeros, but the last digit before the point stays */
     while (skip + 1 < whole && digits[skip] == '0')
         skip++;
     char *to = out;
-    if (g.negative && !zero)
+    if (g.negative && any != 0)
         *to++ = '-';
     if (whole == 0)
         *to++ = '0';

@@ -50,6 +50,9 @@ struct row_reader { /* one rows event */
      * 9.7 refuses (error 1534) to log a second one in the event, and its replicas insert one. */
     bool bare;
     bool old_times; /* MariaDB's times of before 10.0 */
+    /* The caller's, once opened: old values of an UPDATE whose bytes are those of the new ones may come as VAL_SAME, which spares decoding
+     * them. */
+    bool same_ok;
     const struct table_def *def;
     struct cur c;
     struct bytes present_old, present_new; /* column bitmaps */

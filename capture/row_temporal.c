@@ -39,9 +39,12 @@ static bool sane(struct civil c)
            c.usec < US_PER_SECOND;
 }
 
+/* The packing (value.h) has no room for a day beyond 31, nor, being divided by 13, for a month beyond 12. */
 bool row_packed_datetime(int64_t packed)
 {
-    return packed >= 0 && sane(civil_unpack(packed));
+    uint64_t v = (uint64_t)packed;
+    return packed >= 0 && v >> 46 < 10000 * 13 && (v >> 36 & 31) < 24 && (v >> 30 & 63) < 60 && (v >> 24 & 63) < 60 &&
+           (v & 0xffffff) < US_PER_SECOND;
 }
 
 static bool time_of(unsigned hours, unsigned min, unsigned sec, uint32_t usec, bool negative, int64_t *us)
@@ -96,55 +99,55 @@ static struct civil old_datetime(uint64_t digits) /* YYYYMMDDhhmmss */
 bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val *out)
 {
     unsigned fraction = (scale + 1) / 2;
-    struct val v = { .scale = (uint8_t)scale };
     bool ok = true;
+    out->scale = (uint8_t)scale;
     switch (type) {
     case WT_DATE:
     case WT_NEWDATE: {
         uint64_t d = cur_le(c, 3);
         struct civil day = { .year = (uint16_t)(d >> 9), .mon = (uint8_t)(d >> 5 & 15), .day = (uint8_t)(d & 31) };
         ok = sane(day);
-        v.kind = VAL_DATE;
-        v.u.i64 = civil_pack(day);
+        out->kind = VAL_DATE;
+        out->u.i64 = civil_pack(day);
         break;
     }
     case WT_TIME: { /* hhmmss, signed */
         uint32_t raw = (uint32_t)cur_le(c, 3);
         bool negative = (raw & 0x800000) != 0;
         uint32_t d = negative ? 0x1000000 - raw : raw;
-        v.kind = VAL_TIME;
-        ok = time_of(d / 10000, d / 100 % 100, d % 100, 0, negative, &v.u.i64);
+        out->kind = VAL_TIME;
+        ok = time_of(d / 10000, d / 100 % 100, d % 100, 0, negative, &out->u.i64);
         break;
     }
     case WT_TIME2:
-        v.kind = VAL_TIME;
-        ok = decode_time2(c, fraction, &v.u.i64);
+        out->kind = VAL_TIME;
+        ok = decode_time2(c, fraction, &out->u.i64);
         break;
     case WT_TIMESTAMP:
-        v.kind = VAL_INSTANT;
-        v.u.i64 = (int64_t)cur_le(c, 4) * US_PER_SECOND;
+        out->kind = VAL_INSTANT;
+        out->u.i64 = (int64_t)cur_le(c, 4) * US_PER_SECOND;
         break;
     case WT_TIMESTAMP2: { /* unsigned: MariaDB 11.5 counts up to 2106 */
         int64_t seconds = (int64_t)cur_be(c, 4);
         uint64_t usec = cur_be(c, fraction) * to_us[fraction];
         ok = usec < US_PER_SECOND;
-        v.kind = VAL_INSTANT;
-        v.u.i64 = seconds * US_PER_SECOND + (int64_t)usec;
+        out->kind = VAL_INSTANT;
+        out->u.i64 = seconds * US_PER_SECOND + (int64_t)usec;
         break;
     }
     case WT_DATETIME: {
         struct civil t = old_datetime(cur_le(c, 8));
         ok = sane(t);
-        v.kind = VAL_DATETIME;
-        v.u.i64 = civil_pack(t);
+        out->kind = VAL_DATETIME;
+        out->u.i64 = civil_pack(t);
         break;
     }
     case WT_DATETIME2: {
         int64_t whole = (int64_t)cur_be(c, 5) - 0x8000000000;
         int64_t usec = (int64_t)(cur_be(c, fraction) * to_us[fraction]);
         ok = whole >= 0 && usec < US_PER_SECOND && row_packed_datetime(whole << 24);
-        v.kind = VAL_DATETIME;
-        v.u.i64 = ok ? whole << 24 | usec : 0;
+        out->kind = VAL_DATETIME;
+        out->u.i64 = ok ? whole << 24 | usec : 0;
         break;
     }
     default:
@@ -152,8 +155,5 @@ bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val
     }
     if (!ok)
         cur_fail(c, "no date or time that can be");
-    if (c->why != NULL)
-        return false;
-    *out = v;
-    return true;
+    return c->why == NULL;
 }

@@ -162,32 +162,34 @@ bool row_value_define(uint8_t wire_type, uint16_t meta, struct wire_column *wire
     }
 }
 
-static bool failed(const struct cur *c, struct err *err)
+/* The hot path stays small: what is rare or long has its own frame on the stack. */
+#define APART __attribute__((noinline))
+
+static APART bool failed(const struct cur *c, struct err *err)
 {
     return err_set(err, ERR_CORRUPT, "%s at byte %zu of the event's rows", c->why, c->at);
 }
 
-static struct bytes take_prefixed(struct cur *c, unsigned length_bytes)
+static inline struct bytes take_prefixed(struct cur *c, unsigned length_bytes)
 {
     size_t n = (size_t)cur_le(c, length_bytes);
     return cur_take(c, n);
 }
 
-static bool text(const struct wire_column *wire, struct bytes b, struct arena *a, struct val *out, struct err *err)
+static inline bool text(const struct wire_column *wire, struct bytes b, struct arena *a, struct val *out,
+                        struct err *err)
 {
     if (wire->charset == NULL || wire->charset->binary) {
-        *out = (struct val){ .kind = VAL_BYTES, .u.str = b };
+        out->kind = VAL_BYTES;
+        out->u.str = b;
         return true;
     }
-    struct bytes utf8;
-    if (!charset_to_utf8(wire->charset, b, a, &utf8, err))
-        return false;
-    *out = (struct val){ .kind = VAL_TEXT, .u.str = utf8 };
-    return true;
+    out->kind = VAL_TEXT;
+    return charset_to_utf8(wire->charset, b, a, &out->u.str, err);
 }
 
 /* BINARY(n) travels without its trailing zero bytes. */
-static bool padded(struct bytes b, size_t n, struct arena *a, struct bytes *out, struct err *err)
+static APART bool padded(struct bytes b, size_t n, struct arena *a, struct bytes *out, struct err *err)
 {
     *out = b;
     if (b.n >= n)
@@ -203,7 +205,7 @@ static bool padded(struct bytes b, size_t n, struct arena *a, struct bytes *out,
 
 /* A value of a COMPRESSED column: empty, or a head byte (0: as it is; 0x80 | bytes of length | 8 for raw DEFLATE),
  * the length big-endian, and the stream. Source: MariaDB, sql/field.cc, compress_zlib, uncompress_zlib. */
-static bool uncompressed(struct bytes b, struct arena *a, struct bytes *out, struct err *err)
+static APART bool uncompressed(struct bytes b, struct arena *a, struct bytes *out, struct err *err)
 {
     enum { METHOD = 0xf0, ZLIB = 0x80, RAW = 8, LENGTH_BYTES = 7 };
     struct cur c = cur_over(b);
@@ -233,7 +235,7 @@ static bool uncompressed(struct bytes b, struct arena *a, struct bytes *out, str
     return true;
 }
 
-static bool json(struct bytes b, struct arena *a, struct val *out, struct err *err)
+static APART bool json(struct bytes b, struct arena *a, struct val *out, struct err *err)
 {
     struct buf buf = { 0 };
     (void)buf_grow(&buf, b.n * 2 + 64);
@@ -263,13 +265,9 @@ bool row_value_json_diff(struct cur *c, struct bytes before, const struct val *s
     return ok;
 }
 
-static bool decimal(struct cur *c, const struct column *col, struct arena *a, struct val *out, struct err *err)
+static APART bool long_decimal(struct cur *c, const struct column *col, struct arena *a, struct val *out,
+                               struct err *err)
 {
-    if (col->precision <= DEC64_PRECISION) {
-        out->kind = VAL_DEC64;
-        out->scale = col->scale;
-        return row_decimal_decode64(c, col->precision, col->scale, &out->u.i64) || failed(c, err);
-    }
     char digits[ROW_DECIMAL_TEXT_MAX];
     size_t n = row_decimal_decode_text(c, col->precision, col->scale, digits);
     if (n == 0)
@@ -278,7 +276,7 @@ static bool decimal(struct cur *c, const struct column *col, struct arena *a, st
     return arena_copy(a, (struct bytes){ (const uint8_t *)digits, n }, &out->u.str, err);
 }
 
-static void integer(struct cur *c, const struct column *col, unsigned n, struct val *out)
+static inline void integer(struct cur *c, const struct column *col, unsigned n, struct val *out)
 {
     uint64_t v = cur_le(c, n);
     if (col->is_unsigned) {
@@ -294,45 +292,48 @@ static void integer(struct cur *c, const struct column *col, unsigned n, struct 
 bool row_value_decode(struct cur *c, const struct wire_column *wire, const struct column *col, struct arena *a,
                       struct val *out, struct err *err)
 {
-    struct val v = { .kind = VAL_ABSENT };
     struct bytes b;
+    out->scale = 0;
     switch (wire->type) {
     case WT_TINY:
-        integer(c, col, 1, &v);
+        integer(c, col, 1, out);
         break;
     case WT_SHORT:
-        integer(c, col, 2, &v);
+        integer(c, col, 2, out);
         break;
     case WT_INT24:
-        integer(c, col, 3, &v);
+        integer(c, col, 3, out);
         break;
     case WT_LONG:
-        integer(c, col, 4, &v);
+        integer(c, col, 4, out);
         break;
     case WT_LONGLONG:
-        integer(c, col, 8, &v);
+        integer(c, col, 8, out);
         break;
     case WT_YEAR: {
         uint8_t year = cur_u8(c);
-        v.kind = VAL_I64;
-        v.u.i64 = year == 0 ? 0 : 1900 + year;
+        out->kind = VAL_I64;
+        out->u.i64 = year == 0 ? 0 : 1900 + year;
         break;
     }
     case WT_FLOAT: {
         uint32_t bits = (uint32_t)cur_le(c, 4);
-        v.kind = VAL_F32;
-        memcpy(&v.u.f32, &bits, sizeof bits);
+        out->kind = VAL_F32;
+        memcpy(&out->u.f32, &bits, sizeof bits);
         break;
     }
     case WT_DOUBLE: {
         uint64_t bits = cur_le(c, 8);
-        v.kind = VAL_F64;
-        memcpy(&v.u.f64, &bits, sizeof bits);
+        out->kind = VAL_F64;
+        memcpy(&out->u.f64, &bits, sizeof bits);
         break;
     }
     case WT_NEWDECIMAL:
-        if (!decimal(c, col, a, &v, err))
-            return false;
+        if (col->precision > DEC64_PRECISION)
+            return long_decimal(c, col, a, out, err);
+        out->kind = VAL_DEC64;
+        out->scale = col->scale;
+        (void)row_decimal_decode64(c, col->precision, col->scale, &out->u.i64);
         break;
     case WT_DATE:
     case WT_NEWDATE:
@@ -342,24 +343,24 @@ bool row_value_decode(struct cur *c, const struct wire_column *wire, const struc
     case WT_TIMESTAMP2:
     case WT_DATETIME:
     case WT_DATETIME2:
-        (void)row_temporal_decode(c, wire->type, col->scale, &v);
+        (void)row_temporal_decode(c, wire->type, col->scale, out);
         break;
     case WT_BIT:
-        v.kind = VAL_BIT;
-        v.u.u64 = cur_be(c, wire->meta);
-        if (col->length < 64 && v.u.u64 >> col->length != 0)
+        out->kind = VAL_BIT;
+        out->u.u64 = cur_be(c, wire->meta);
+        if (col->length < 64 && out->u.u64 >> col->length != 0)
             cur_fail(c, "BIT value with more bits than the column");
         break;
     case WT_ENUM:
-        v.kind = VAL_ENUM;
-        v.u.u64 = cur_le(c, wire->meta);
-        if (v.u.u64 > col->nlabels)
+        out->kind = VAL_ENUM;
+        out->u.u64 = cur_le(c, wire->meta);
+        if (out->u.u64 > col->nlabels)
             cur_fail(c, "ENUM number beyond the labels");
         break;
     case WT_SET:
-        v.kind = VAL_SET;
-        v.u.u64 = cur_le(c, wire->meta);
-        if (col->nlabels < 64 && v.u.u64 >> col->nlabels != 0)
+        out->kind = VAL_SET;
+        out->u.u64 = cur_le(c, wire->meta);
+        if (col->nlabels < 64 && out->u.u64 >> col->nlabels != 0)
             cur_fail(c, "SET bit beyond the labels");
         break;
     case WT_VARCHAR:
@@ -393,27 +394,24 @@ bool row_value_decode(struct cur *c, const struct wire_column *wire, const struc
         b = take_prefixed(c, wire->meta);
         if (c->why != NULL)
             break;
-        if (!json(b, a, &v, err))
+        if (!json(b, a, out, err))
             return false;
         break;
     case WT_GEOMETRY:
-        v.kind = VAL_GEOMETRY;
-        v.u.str = take_prefixed(c, wire->meta);
+        out->kind = VAL_GEOMETRY;
+        out->u.str = take_prefixed(c, wire->meta);
         break;
     case WT_VECTOR:
-        v.kind = VAL_VECTOR;
-        v.u.str = take_prefixed(c, wire->meta);
-        if (v.u.str.n % 4 != 0)
+        out->kind = VAL_VECTOR;
+        out->u.str = take_prefixed(c, wire->meta);
+        if (out->u.str.n % 4 != 0)
             cur_fail(c, "VECTOR of a length that 4 does not divide");
         break;
     default:
         assert(false); /* row_value_define lets no other type pass */
         return err_set(err, ERR_UNSUPPORTED, "type %u", wire->type);
     }
-    if (c->why != NULL)
-        return failed(c, err);
-    *out = v;
-    return true;
+    return c->why == NULL || failed(c, err);
 }
 
 bool row_value_skip(struct cur *c, const struct wire_column *wire, const struct column *col, struct err *err)

@@ -89,8 +89,15 @@ static inline uint64_t cur_le(struct cur *c, size_t n) /* little-endian, n <= 8 
 }
 static inline uint64_t cur_be(struct cur *c, size_t n) /* big-endian, n <= 8 bytes */
 {
-    struct bytes b = cur_take(c, n);
     uint64_t v = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (n - 1 < 8 && cur_left(c) >= 8) { /* as above */
+        memcpy(&v, c->p, 8);
+        c->p += n;
+        return __builtin_bswap64(v) >> (64 - 8 * n);
+    }
+#endif
+    struct bytes b = cur_take(c, n);
     for (size_t i = 0; i < b.n; i++)
         v = v << 8 | b.p[i];
     return v;

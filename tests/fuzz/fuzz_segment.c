@@ -248,6 +248,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             if (seg_writer_start(w, "s", (data[0] & 8) != 0 ? "v" : "w: seals", rec.empty ? &start : NULL, &err))
                 read_slot();
             source_pos_clear(&rec.pos);
+            schema_set_clear(&rec.schema);
             seg_writer_close(&w, &err);
         }
         slot_close(slot);
