@@ -57,6 +57,8 @@ static bool alter_table(const struct follow *f, const struct ddl *d, struct err 
         t = NULL;
         buf_reset(&sql);
         ok = d->ntables == 0 || table_of(f, &d->tables[0], &t, err);
+        if (ok && t == NULL && d->clauses[i].kind == DDL_C_ROWS && d->clauses[i].to.table.n != 0)
+            ok = table_of(f, &d->clauses[i].to, &t, err);
         if (!ok)
             break;
         enum pg_ddl_answer a = pg_ddl_clause(t, &d->clauses[i], f->r->ddl->rec->sql, &o, &sql, &why);
