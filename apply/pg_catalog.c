@@ -2,6 +2,7 @@
 #include "pg_catalog.h"
 
 #include "pg_link.h"
+#include "pg_sql.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -245,4 +246,23 @@ bool pg_catalog_type(struct pg_link *l, const char *name, struct buf *out, struc
         buf_str(out, PQgetvalue(r, 0, 0));
     PQclear(r);
     return true;
+}
+
+/* CREATE SCHEMA IF NOT EXISTS wants the privilege even when the schema is there. */
+bool pg_catalog_schema(struct pg_link *l, const char *name, struct err *err)
+{
+    const char *param = name[0] == '\0' ? "public" : name;
+    PGresult *r;
+    if (!pg_link_query(l, "SELECT 1 FROM pg_namespace WHERE nspname = $1", &param, 1, &r, err))
+        return false;
+    bool there = PQntuples(r) != 0;
+    PQclear(r);
+    if (there)
+        return true;
+    struct buf sql = { 0 };
+    buf_str(&sql, "CREATE SCHEMA IF NOT EXISTS ");
+    pg_ident(&sql, bytes_str(param));
+    bool ok = pg_link_exec(l, buf_cstr(&sql), err);
+    buf_free(&sql);
+    return ok;
 }

@@ -55,5 +55,7 @@ int pg_table_column(const struct pg_table *t, struct bytes name); /* or -1; name
 /* Does the type exist in some schema that is on nobody's search path? The quoted, qualified name, or "". (PostGIS,
  * pgvector) */
 bool pg_catalog_type(struct pg_link *l, const char *name, struct buf *out, struct err *err);
+/* Makes the schema if it is not there. "" is public. */
+bool pg_catalog_schema(struct pg_link *l, const char *name, struct err *err);
 
 #endif

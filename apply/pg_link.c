@@ -184,6 +184,20 @@ static bool take_ready(struct pg_link *l, struct err *err)
     return PQstatus(l->conn) != CONNECTION_BAD || lost(l, err);
 }
 
+/* Until the server has something to say, or takes more; at most POLL_MS. */
+static bool wait_for_server(struct pg_link *l, bool more, struct err *err)
+{
+    struct pollfd fd = { PQsocket(l->conn), (short)(POLLIN | (more ? POLLOUT : 0)), 0 };
+    int ready = poll(&fd, 1, POLL_MS);
+    if (ready < 0 && errno != EINTR)
+        return err_sys(err, "poll");
+    if (stop_level() == STOP_NOW)
+        return err_set(err, ERR_STOPPED, "asked to stop at once while PostgreSQL was at work");
+    if (ready > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && PQconsumeInput(l->conn) == 0)
+        return lost(l, err);
+    return true;
+}
+
 /* Until everything is with the kernel, and at most `unanswered` bytes wait for an answer (0: none, and no statement
  * either). */
 static bool pump(struct pg_link *l, uint64_t unanswered, struct err *err)
@@ -195,14 +209,8 @@ static bool pump(struct pg_link *l, uint64_t unanswered, struct err *err)
         bool wait = unanswered == 0 ? l->n != 0 : l->sent - l->answered > unanswered && l->n != 0;
         if (left == 0 && !wait)
             break;
-        struct pollfd fd = { PQsocket(l->conn), (short)(POLLIN | (left != 0 ? POLLOUT : 0)), 0 };
-        int ready = poll(&fd, 1, POLL_MS);
-        if (ready < 0 && errno != EINTR)
-            return err_sys(err, "poll");
-        if (stop_level() == STOP_NOW)
-            return err_set(err, ERR_STOPPED, "asked to stop at once while PostgreSQL was at work");
-        if (ready > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && PQconsumeInput(l->conn) == 0)
-            return lost(l, err);
+        if (!wait_for_server(l, left != 0, err))
+            return false;
     }
     l->last_flush = l->sent;
     return true;
@@ -315,14 +323,8 @@ static bool settle(struct pg_link *l, bool answer, struct err *err)
             return lost(l, err);
         if (left == 0 && (!answer || PQisBusy(l->conn) == 0))
             return true;
-        struct pollfd fd = { PQsocket(l->conn), (short)(POLLIN | (left != 0 ? POLLOUT : 0)), 0 };
-        int ready = poll(&fd, 1, POLL_MS);
-        if (ready < 0 && errno != EINTR)
-            return err_sys(err, "poll");
-        if (stop_level() == STOP_NOW)
-            return err_set(err, ERR_STOPPED, "asked to stop at once while PostgreSQL was at work");
-        if (ready > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && PQconsumeInput(l->conn) == 0)
-            return lost(l, err);
+        if (!wait_for_server(l, left != 0, err))
+            return false;
     }
 }
 

@@ -210,7 +210,6 @@ void pg_sql_delete(struct buf *out, const struct pg_sql_spec *s)
 }
 
 /* fillfactor leaves room for the versions of a row that changes with every commit (HOT updates). */
-const char pg_sql_schema[] = "CREATE SCHEMA IF NOT EXISTS rowtide";
 const char pg_sql_progress[] =
     "CREATE TABLE IF NOT EXISTS rowtide.progress (slot uuid, subscription text, epoch bigint NOT NULL, lsn bigint NOT "
     "NULL, "

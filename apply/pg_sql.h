@@ -36,7 +36,7 @@ void pg_sql_update(struct buf *out, const struct pg_sql_spec *s);
 void pg_sql_delete(struct buf *out, const struct pg_sql_spec *s);
 
 /* The destination's own tables: docs/postgresql.md, "Progress". */
-extern const char pg_sql_schema[], pg_sql_progress[], pg_sql_dead_letter[]; /* CREATE ... IF NOT EXISTS */
+extern const char pg_sql_progress[], pg_sql_dead_letter[]; /* CREATE ... IF NOT EXISTS */
 extern const char
     pg_sql_other_slot[]; /* $1 slot, $2 subscription: a row of another slot under this name, while ours has none */
 extern const char pg_sql_attach[]; /* $1 slot $2 subscription $3 script hash; returns progress, old hash */

@@ -20,9 +20,8 @@ struct slot {
 struct turns {
     pthread_mutex_t lock;
     pthread_cond_t moved;
-    uint64_t entered; /* guarded by lock, like aborted */
-    bool aborted;
-    atomic_ullong committed;
+    bool aborted;                     /* guarded by lock */
+    atomic_ullong entered, committed; /* the last that did; set under lock */
     /* of whoever is entering */
     struct slot *slots; /* open addressing */
     size_t n, mask;
@@ -63,8 +62,9 @@ void turns_free(struct turns *t)
 void turns_reset(struct turns *t)
 {
     pthread_mutex_lock(&t->lock);
-    t->entered = t->all = 0;
+    t->all = 0;
     t->aborted = false;
+    atomic_store(&t->entered, 0);
     atomic_store(&t->committed, 0);
     memset(t->slots, 0, (t->mask + 1) * sizeof *t->slots);
     t->n = 0;
@@ -146,40 +146,42 @@ void turns_touch_all(struct turns *t, uint64_t ticket)
 
 /* --- order --- */
 
-bool turns_enter(struct turns *t, uint64_t ticket)
+static bool await(struct turns *t, const atomic_ullong *last, uint64_t ticket)
 {
     pthread_mutex_lock(&t->lock);
-    while (!t->aborted && t->entered != ticket - 1)
+    while (!t->aborted && atomic_load(last) != ticket - 1)
         pthread_cond_wait(&t->moved, &t->lock);
     bool ok = !t->aborted;
     pthread_mutex_unlock(&t->lock);
     return ok;
+}
+
+static void pass(struct turns *t, atomic_ullong *last, uint64_t ticket)
+{
+    pthread_mutex_lock(&t->lock);
+    atomic_store(last, ticket);
+    pthread_cond_broadcast(&t->moved);
+    pthread_mutex_unlock(&t->lock);
+}
+
+bool turns_enter(struct turns *t, uint64_t ticket)
+{
+    return await(t, &t->entered, ticket);
 }
 
 void turns_entered(struct turns *t, uint64_t ticket)
 {
-    pthread_mutex_lock(&t->lock);
-    t->entered = ticket;
-    pthread_cond_broadcast(&t->moved);
-    pthread_mutex_unlock(&t->lock);
+    pass(t, &t->entered, ticket);
 }
 
 bool turns_wait(struct turns *t, uint64_t ticket)
 {
-    pthread_mutex_lock(&t->lock);
-    while (!t->aborted && atomic_load(&t->committed) != ticket - 1)
-        pthread_cond_wait(&t->moved, &t->lock);
-    bool ok = !t->aborted;
-    pthread_mutex_unlock(&t->lock);
-    return ok;
+    return await(t, &t->committed, ticket);
 }
 
 void turns_committed(struct turns *t, uint64_t ticket)
 {
-    pthread_mutex_lock(&t->lock);
-    atomic_store(&t->committed, ticket);
-    pthread_cond_broadcast(&t->moved);
-    pthread_mutex_unlock(&t->lock);
+    pass(t, &t->committed, ticket);
 }
 
 void turns_abort(struct turns *t)

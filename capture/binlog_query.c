@@ -137,8 +137,9 @@ static bool any_captured(const struct binlog_stream *s, const struct ddl *d)
             return true;
     }
     for (unsigned i = 0; i < d->nclauses; i++) {
-        const struct ddl_clause *c = &d->clauses[i];
-        if (c->kind == DDL_C_RENAME_TABLE && pattern_match(s->o.tables, c->to.schema, c->to.table))
+        const struct ddl_table *to =
+            &d->clauses[i].to; /* the new name, or the table that a partition is exchanged with */
+        if (to->table.n != 0 && pattern_match(s->o.tables, to->schema, to->table))
             return true;
     }
     return false;

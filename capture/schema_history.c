@@ -254,8 +254,7 @@ static bool forget_tables(struct schema_history *h, const struct schema_statemen
         if (!set_remove(h, d->tables[i].schema, d->tables[i].table, err))
             return false;
     for (unsigned i = 0; i < d->nclauses; i++)
-        if (d->clauses[i].kind == DDL_C_RENAME_TABLE &&
-            !set_remove(h, d->clauses[i].to.schema, d->clauses[i].to.table, err))
+        if (d->clauses[i].to.table.n != 0 && !set_remove(h, d->clauses[i].to.schema, d->clauses[i].to.table, err))
             return false;
     h->stale = true;
     return true;

@@ -98,7 +98,7 @@ static bool all_system(const struct ddl *d)
         if (!schema_is_system(d->tables[i].schema))
             return false;
     for (unsigned i = 0; i < d->nclauses; i++)
-        if (d->clauses[i].kind == DDL_C_RENAME_TABLE && !schema_is_system(d->clauses[i].to.schema))
+        if (d->clauses[i].to.table.n != 0 && !schema_is_system(d->clauses[i].to.schema))
             return false;
     return d->ntables != 0;
 }

@@ -194,14 +194,25 @@ static void clause_rename(struct parser *p, struct ddl *d)
     skip_item(p);
 }
 
+/* EXCHANGE PARTITION p WITH TABLE t; MariaDB: CONVERT PARTITION p TO TABLE t, CONVERT TABLE t TO PARTITION p. */
+static void clause_rows(struct parser *p, struct ddl *d)
+{
+    struct ddl_clause *c = add_clause(p, d, DDL_C_ROWS);
+    while (p->t.kind != TOK_END && !at(p, "TABLE"))
+        step(p);
+    if (take(p, "TABLE"))
+        (void)take_table(p, &c->to);
+    skip_rest(p);
+}
+
 static void clause_convert(struct parser *p, struct ddl *d)
 {
-    bool partition = tok_in(p->t, "PARTITION TABLE"); /* MariaDB: a partition becomes a table, or a table a partition */
+    if (tok_in(p->t, "PARTITION TABLE")) {
+        clause_rows(p, d);
+        return;
+    }
     add_clause(p, d, DDL_C_ROWS);
-    if (partition)
-        skip_rest(p);
-    else
-        skip_item(p);
+    skip_item(p);
 }
 
 /* ORDER BY a, b DESC: the columns behind the first look like clauses. */
@@ -269,8 +280,7 @@ static void take_clause(struct parser *p, struct ddl *d, bool ignore)
     } else if (take(p, "ENGINE") || take(p, "TYPE")) {
         clause_engine(p, d);
     } else if (tok_in(p->t, "TRUNCATE EXCHANGE DISCARD IMPORT")) {
-        add_clause(p, d, DDL_C_ROWS);
-        skip_rest(p);
+        clause_rows(p, d);
     } else if (at(p, "PARTITION") || (tok_in(p->t, partition_words) && partition_next)) {
         add_clause(p, d, DDL_C_HARMLESS);
         skip_rest(p);
@@ -431,6 +441,8 @@ static bool stays_single(struct parser *p)
     return p->t.kind == TOK_END || tok_in(p->t, "SET WHERE ORDER LIMIT RETURNING");
 }
 
+static const char row_words[] = "INSERT UPDATE DELETE REPLACE LOAD SELECT DO CALL WITH";
+
 static void change_rows(struct parser *p, struct ddl *d)
 {
     struct ddl_table t;
@@ -476,15 +488,30 @@ static void skip_set_statement(struct parser *p)
     }
 }
 
+/* ANALYZE UPDATE ...: MariaDB carries out what it explains. */
+static void skip_explain(struct parser *p)
+{
+    struct parser ahead = *p;
+    while (tok_in(ahead.t, "EXPLAIN DESCRIBE DESC ANALYZE"))
+        step(&ahead);
+    if (take(&ahead, "FORMAT")) {
+        take_char(&ahead, '=');
+        step(&ahead);
+    }
+    if (tok_in(ahead.t, row_words))
+        *p = ahead;
+}
+
 bool ddl_parse(struct bytes sql, const struct ddl_context *ctx, struct arena *a, struct ddl *out, struct err *err)
 {
     struct parser p = { .lx = lex_over(sql, ctx), .ctx = ctx, .arena = a, .err = err };
     struct ddl d = { .kind = DDL_OTHER };
     step(&p);
     skip_set_statement(&p);
+    skip_explain(&p);
     if (is_transaction(&p))
         d.kind = DDL_TRANSACTION;
-    else if (tok_in(p.t, "INSERT UPDATE DELETE REPLACE LOAD SELECT DO CALL WITH"))
+    else if (tok_in(p.t, row_words))
         change_rows(&p, &d);
     else if (take(&p, "ALTER"))
         alter(&p, &d);

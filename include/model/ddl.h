@@ -44,7 +44,8 @@ struct ddl_clause {
     enum ddl_clause_kind kind;
     struct bytes name;     /* column; CHANGE/RENAME COLUMN: the old name */
     struct bytes new_name; /* CHANGE/RENAME COLUMN; RENAME_TABLE: "schema.table" as ddl_table in to */
-    struct ddl_table to;
+    struct ddl_table
+        to; /* ROWS: the other table whose rows change (EXCHANGE PARTITION ... WITH TABLE), table "" none */
     struct column column; /* ADD/MODIFY/CHANGE: the declared type; column.type 0 where it was not understood. Without a
                              CHARACTER SET of its own char_bytes is 0 and length counts characters: the table's set decides */
     enum ddl_default def;

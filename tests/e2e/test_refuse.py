@@ -144,6 +144,29 @@ def test_created_from_a_query_in_statement_format(lab):
     refused(lab.capture("--once"), "statement format", "bad")
 
 
+@pytest.mark.combos("libmariadb-mariadb1011")
+def test_a_statement_that_is_analyzed_while_it_changes_rows(lab):
+    """MariaDB carries out what ANALYZE explains."""
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.sql("SET SESSION binlog_format='STATEMENT'", "ANALYZE UPDATE t SET v = 'changed' WHERE id = 1")
+    assert lab.sql("SELECT v FROM t WHERE id = 1")[0] == ("changed",)
+    refused(lab.capture("--once"), "statement format", "ANALYZE UPDATE")
+
+
+@TWO
+def test_rows_that_change_places_with_those_of_a_partition(lab):
+    """Without row events, and the statement alters another table than the captured one."""
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)",
+            "CREATE TABLE parts (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (1000))",
+            "INSERT INTO parts VALUES (2)")
+    lab.capture("--once", tables=f"{lab.db}.t").run()
+    lab.apply("--create", "--once").run()
+    lab.sql("ALTER TABLE parts EXCHANGE PARTITION p WITH TABLE t")
+    lab.capture("--once", tables=f"{lab.db}.t").run()
+    refused(lab.apply("--create", "--once"), "EXCHANGE PARTITION", "without row events", code=2)
+
+
 @TWO
 def test_damaged_segment(lab):
     """A flipped byte below the flushed LSN is corruption, not a torn tail: everybody who reads it stops and names the file."""

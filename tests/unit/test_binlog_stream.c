@@ -464,6 +464,10 @@ static const struct test tests[] = {
       S "g 1;qu RENAME TABLE t TO s.t;g 2;qu ALTER TABLE t RENAME TO s.t;g 3;qu DROP DATABASE s",
       "BBICICIC B1,ddl4 RENAME TABLE t TO s.t,C,B2,ddl2 ALTER TABLE t RENAME TO s.t,C,B3,ddl8 DROP DATABASE s,C,",
       U ":1-3" },
+    { "rows change places with those of another table's partition", G,
+      S
+      "g 1;qu ALTER TABLE x EXCHANGE PARTITION p WITH TABLE s.t;g 2;qu ALTER TABLE x EXCHANGE PARTITION p WITH TABLE y",
+      "BBICIB B1,ddl2 ALTER TABLE x EXCHANGE PARTITION p WITH TABLE s.t,C,", U ":1-2" },
     { "CREATE TABLE ... SELECT, whose rows the binlog lacks", G, S "g 1;q CREATE TABLE t AS SELECT * FROM u.x",
       "BBIF!are not in the binlog", "" },
     { "the same of a table that is not captured", G, S "g 1;q CREATE TABLE skip AS SELECT * FROM t", "BBIB", U ":1" },
@@ -492,6 +496,7 @@ static const struct test tests[] = {
     { "statement on u", G, S "g 1;begin;ev 5;ev 13;ev 14;q INSERT INTO u.t VALUES (1);xid", "BBIIIIIIB", U ":1" },
     { "statement on a neighbour, maybe a view", G, S "g 1;begin;q INSERT INTO skip VALUES (1)",
       "BBIIF!in statement format", "" },
+    { "statement that is analyzed", G, S "g 1;begin;qu ANALYZE DELETE FROM s.t", "BBIIF!in statement format", "" },
     { "statement on two tables", G, S "g 1;begin;qu UPDATE a, b SET a.x = 1", "BBIIF!in statement format", "" },
     { "statement from another schema", G, S "g 1;begin;qu DELETE FROM s.t", "BBIIF!in statement format", "" },
     { "statement without BEGIN", N, S "ev 5;qu INSERT INTO x VALUES (1)", "BBIB", NULL },

@@ -39,6 +39,8 @@ static void put_clause(struct buf *b, const struct ddl_clause *c)
         return;
     case DDL_C_ROWS:
         buf_str(b, " | ROWS");
+        if (c->to.table.n != 0)
+            buf_printf(b, " %.*s.%.*s", BYTES_FMT(c->to.schema), BYTES_FMT(c->to.table));
         return;
     case DDL_C_UNKNOWN:
         buf_str(b, " | ?");
@@ -109,6 +111,12 @@ static const struct {
     { 0, "# Dummy event", "OTHER" },
     /* DML */
     { 0, "INSERT INTO t VALUES (1)", "DML db.t" },
+    { 0, "ANALYZE UPDATE t SET a = 1", "DML db.t" },
+    { 0, "ANALYZE FORMAT=JSON DELETE FROM t", "DML db.t" },
+    { 0, "SET STATEMENT a=1 FOR analyze insert into t values (1)", "DML db.t" },
+    { 0, "EXPLAIN ANALYZE UPDATE t SET a = 1", "DML db.t" },
+    { 0, "ANALYZE TABLE t", "OTHER" },
+    { 0, "ANALYZE LOCAL TABLE t", "OTHER" },
     { 0, "insert low_priority ignore t set a=1", "DML db.t" },
     { 0, "INSERT INTO `s`.`t` SELECT * FROM u", "DML s.t" },
     { 0, "REPLACE DELAYED INTO s.t (a) VALUES (1)", "DML s.t" },
@@ -221,10 +229,12 @@ static const struct {
       "ALTER db.t | ok" },
     { 0, "ALTER TABLE t DROP PARTITION p0, p1", "ALTER db.t | ROWS" },
     { 0, "ALTER TABLE t TRUNCATE PARTITION ALL", "ALTER db.t | ROWS" },
-    { 0, "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u", "ALTER db.t | ROWS" },
+    { 0, "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u", "ALTER db.t | ROWS db.u" },
+    { 0, "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE `s`.`u` WITHOUT VALIDATION", "ALTER db.t | ROWS s.u" },
     { 0, "ALTER TABLE t DISCARD TABLESPACE", "ALTER db.t | ROWS" },
     { 0, "ALTER TABLE t IMPORT PARTITION p TABLESPACE", "ALTER db.t | ROWS" },
-    { 0, "ALTER TABLE t CONVERT PARTITION p TO TABLE u", "ALTER db.t | ROWS" },
+    { 0, "ALTER TABLE t CONVERT PARTITION p TO TABLE u", "ALTER db.t | ROWS db.u" },
+    { 0, "ALTER TABLE t CONVERT TABLE s.u TO PARTITION p VALUES LESS THAN (7)", "ALTER db.t | ROWS s.u" },
     { 0, "ALTER TABLE t REORGANIZE PARTITION p, q INTO (PARTITION r VALUES IN (1))", "ALTER db.t | ok" },
     { 0, "ALTER TABLE t ANALYZE PARTITION p, q", "ALTER db.t | ok" },
     { 0, "ALTER TABLE t PARTITION BY HASH (a) PARTITIONS 4", "ALTER db.t | ok" },

@@ -651,6 +651,7 @@ static void test_ddl(void)
         { "ALTER TABLE d RENAME TO e", "it renames a table" },
         { "RENAME TABLE d TO e", "it renames a table" },
         { "ALTER TABLE d DROP PARTITION p0", "Answer it in the script's ddl()" },
+        { "ALTER TABLE elsewhere EXCHANGE PARTITION p0 WITH TABLE d", "changes or removes rows without row events" },
     };
     for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
         b = start();
@@ -666,6 +667,7 @@ static void test_ddl(void)
                                           "DROP DATABASE shop",
                                           "CREATE USER x",
                                           "ALTER TABLE elsewhere DROP PARTITION p0",
+                                          "ALTER TABLE elsewhere EXCHANGE PARTITION p0 WITH TABLE nowhere",
                                           "RENAME TABLE elsewhere TO more" };
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
         b = start();
