@@ -6,90 +6,6 @@
 #include "charset.h"
 #include "schema_statement.h"
 
-#include <stdlib.h>
-#include <strings.h>
-
-enum { SAVEPOINTS_MAX = 256 };
-
-static struct frame_builder *changes_go_to(struct binlog_stream *s, struct frame_builder *b)
-{
-    return s->xa ? xa_store_builder(s->o.xa) : b;
-}
-
-/* The servers compare names without case, and without accents, which is not done here. */
-static struct savepoint *find_savepoint(struct binlog_stream *s, struct bytes name)
-{
-    for (unsigned i = 0; i < s->nsavepoints; i++) {
-        struct savepoint *p = &s->savepoints[i];
-        if (strlen(p->name) == name.n && strncasecmp(p->name, (const char *)name.p, name.n) == 0)
-            return p;
-    }
-    return NULL;
-}
-
-static bool is_ascii(struct bytes b)
-{
-    for (size_t i = 0; i < b.n; i++) {
-        if (b.p[i] >= 0x80 || b.p[i] == 0)
-            return false;
-    }
-    return true;
-}
-
-/* Those that cannot be remembered make savepoints_unsure: going back to any then stops. */
-static bool add_savepoint(struct binlog_stream *s, struct bytes name, struct frame_builder *b, struct err *err)
-{
-    if (s->savepoints == NULL && (s->savepoints = calloc(SAVEPOINTS_MAX, sizeof *s->savepoints)) == NULL)
-        return err_nomem(err);
-    struct savepoint *p = find_savepoint(s, name);
-    if (p == NULL && name.n <= SAVEPOINT_NAME_MAX && s->nsavepoints < SAVEPOINTS_MAX && is_ascii(name))
-        p = &s->savepoints[s->nsavepoints++];
-    if (p == NULL) {
-        s->savepoints_unsure = true;
-        return true;
-    }
-    memcpy(p->name, name.p, name.n);
-    p->name[name.n] = '\0';
-    p->begun = s->begun;
-    p->changes = s->changes;
-    p->next_lsn = frame_builder_next_lsn(changes_go_to(s, b));
-    p->stats = s->stats;
-    return true;
-}
-
-/* Both servers leave out themselves what ROLLBACK TO takes back, except that MariaDB, and MySQL without GTIDs, cannot when
- * the transaction also changed a non-transactional table or created a temporary one: then the rows and this statement are
- * in the binlog. */
-static enum stream_step on_rollback_to(struct binlog_stream *s, struct bytes sql, struct bytes name,
-                                       struct frame_builder *b, struct err *err)
-{
-    const struct savepoint *to = s->savepoints_unsure || !is_ascii(name) ? NULL : find_savepoint(s, name);
-    struct frame_builder *from = changes_go_to(s, b);
-    if (s->changes == (to == NULL ? 0 : to->changes))
-        return STREAM_INSIDE;
-    uint64_t first = frame_builder_next_lsn(from) - frame_builder_records(from);
-    if (to == NULL)
-        err_set(err, ERR_UNSUPPORTED,
-                "\"%.*s\" takes back row changes of captured tables in the middle of their transaction, back to a "
-                "savepoint that is not known (more than %d of them, or a name that is long or not ASCII); start a new "
-                "slot from a fresh copy of the tables",
-                BYTES_FMT(sql), SAVEPOINTS_MAX);
-    else if (to->next_lsn < first)
-        err_set(err, ERR_UNSUPPORTED,
-                "\"%.*s\" takes back row changes of captured tables in the middle of their transaction, and they are "
-                "more than --frame-size, so that they are written already; give capture a larger one (16MiB at most), "
-                "or start a new slot from a fresh copy of the tables",
-                BYTES_FMT(sql));
-    if (to == NULL || to->next_lsn < first)
-        return stream_fail(s, err);
-    if (!frame_builder_rewind(from, to->next_lsn, err))
-        return stream_fail(s, err);
-    s->changes = to->changes;
-    s->begun = to->begun;
-    txn_count_from(s, &to->stats);
-    return STREAM_INSIDE;
-}
-
 /* BEGIN, COMMIT, SAVEPOINT, XA ...: what both servers write around row events. */
 static enum stream_step on_word(struct binlog_stream *s, const struct binlog_event *e, struct bytes sql,
                                 enum stmt_word word, struct bytes name, struct frame_builder *b, size_t frame_size,
@@ -108,9 +24,9 @@ static enum stream_step on_word(struct binlog_stream *s, const struct binlog_eve
     case WORD_ROLLBACK:
         return txn_roll_back(s, err);
     case WORD_SAVEPOINT:
-        return !open || add_savepoint(s, name, b, err) ? STREAM_INSIDE : stream_fail(s, err);
+        return !open || savepoint_set(s, name, b, err) ? STREAM_INSIDE : stream_fail(s, err);
     case WORD_ROLLBACK_TO:
-        return on_rollback_to(s, sql, name, b, err);
+        return savepoint_go_back(s, sql, name, b, err);
     case WORD_RELEASE:
         return STREAM_INSIDE;
     case WORD_XA_END: /* XA_PREPARE follows */

@@ -55,6 +55,8 @@ void binlog_stream_free(struct binlog_stream *s)
     source_pos_clear(&s->pos);
     gtid_set_free(s->consumed);
     free(s->savepoints);
+    free(s->taken_back.v);
+    free(s->known_back.v);
     free(s->old_row);
     free(s->new_row);
     free(s);
@@ -66,6 +68,7 @@ void binlog_stream_reconnect(struct binlog_stream *s, const char *server, bool d
     s->payload_open = false;
     memset(&s->fmt, 0, sizeof s->fmt);
     if (strcmp(server, s->pos.server) != 0) {
+        s->known_back.n = 0; /* another server may log the transaction otherwise */
         if (s->pos.flavor != GTID_NONE && s->pos.server[0] != '\0') {
             s->pos.file[0] = '\0';
             s->pos.offset = 0;
@@ -258,6 +261,8 @@ static enum stream_step on_format(struct binlog_stream *s, const struct binlog_e
         return stream_fail(s, err);
     if (s->state != TXN_NONE && !s->file_ended)
         return stream_misplaced(s, "FORMAT_DESCRIPTION", err);
+    if (s->state != TXN_NONE)
+        s->known_back.n = 0;
     txn_forget(s);
     s->new_file = s->pos.flavor == GTID_NONE;
     s->made = e->when;

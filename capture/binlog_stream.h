@@ -46,6 +46,9 @@ enum stream_step {
     STREAM_ABANDONED,
     STREAM_ROWS_FULL, /* the builder reached frame_size inside an event (of rows, or XA COMMIT): hand it on, then call
                          binlog_stream_continue */
+    /* The open transaction must be read a second time: reconnect (binlog_stream_reconnect), as when the connection
+     * breaks. err says why. */
+    STREAM_AGAIN,
     STREAM_FAIL
 };
 /* Takes one whole event, which must stay until the step is not STREAM_ROWS_FULL. Errors name file:offset, GTID and

@@ -1,5 +1,5 @@
 /* binlog_stream_inside.h - private to binlog_stream.c (events, files, payloads), binlog_txn.c (transactions, position,
- * rows), binlog_query.c (statements) and binlog_xa.c (XA transactions): the state, and what they call of each other. */
+ * rows), binlog_query.c (statements), binlog_savepoint.c and binlog_xa.c (XA transactions): the state, and what they call of each other. */
 #ifndef ROWTIDE_BINLOG_STREAM_INSIDE_H
 #define ROWTIDE_BINLOG_STREAM_INSIDE_H
 
@@ -19,7 +19,15 @@ struct savepoint {
     char name[SAVEPOINT_NAME_MAX + 1];
     bool begun;                 /* the transaction's BEGIN record is before it */
     uint64_t changes, next_lsn; /* captured ones before it; of the next record */
+    uint64_t rows_events;       /* likewise */
     struct binlog_stream_stats stats;
+};
+struct span { /* rows events of captured tables in a transaction, counted from 0 */
+    uint64_t begin, end;
+};
+struct spans { /* in order, with gaps between them */
+    struct span *v;
+    size_t n, cap;
 };
 
 struct binlog_stream {
@@ -40,6 +48,10 @@ struct binlog_stream {
     uint64_t changes;    /* captured ones in it so far */
     uint64_t txn_bytes;
     struct savepoint *savepoints; /* allocated when first needed */
+    uint64_t rows_events;         /* of captured tables in the open transaction so far, those taken back too */
+    struct spans taken_back;      /* by ROLLBACK TO, in it so far */
+    struct spans known_back;      /* from a first reading of it: to be left out in this one; else empty */
+    size_t next_span;             /* of known_back: the first that ends behind where we are */
 
     struct xa_rows *xa_rows;  /* an XA transaction being committed: the rest of its rows */
     struct frame *xa_frame;   /* the part of them at hand, or NULL */
@@ -65,6 +77,7 @@ struct binlog_stream {
     bool file_ended; /* the source went on to another file since it began */
     bool payload_open, payload_last, rows_open;
     bool savepoints_unsure; /* one of them could not be remembered */
+    bool only_looking;      /* the open transaction will be asked for again: what else does it take back? */
     bool xa;                /* the open transaction is one that will be prepared: its changes go to the XA store */
 };
 
@@ -100,6 +113,15 @@ enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder
 enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                              size_t frame_size, struct err *err);
 enum stream_step query_load(struct binlog_stream *s, const struct binlog_event *e, struct err *err);
+
+/* --- binlog_savepoint.c --- */
+bool savepoint_set(struct binlog_stream *s, struct bytes name, struct frame_builder *b, struct err *err);
+enum stream_step savepoint_go_back(struct binlog_stream *s, struct bytes sql, struct bytes name,
+                                   struct frame_builder *b, struct err *err); /* ROLLBACK TO; sql: for messages */
+bool savepoint_skips_rows(
+    struct binlog_stream *s); /* once for each rows event of a captured table: not to be recorded */
+/* Where the transaction would be committed or prepared. False: *step is what comes instead, STREAM_AGAIN or STREAM_FAIL. */
+bool savepoint_may_end(struct binlog_stream *s, enum stream_step *step, struct err *err);
 
 /* --- binlog_xa.c --- */
 bool xa_begin(struct binlog_stream *s, struct err *err); /* XA START: the open transaction will be prepared */

@@ -65,6 +65,10 @@ static void close_transaction(struct binlog_stream *s)
     s->changes = 0;
     s->nsavepoints = 0;
     s->savepoints_unsure = false;
+    s->only_looking = false;
+    s->rows_events = 0;
+    s->taken_back.n = 0;
+    s->next_span = 0;
     s->txn_bytes = 0;
     memset(&s->gtid, 0, sizeof s->gtid);
 }
@@ -151,6 +155,7 @@ bool txn_end_filtered(struct binlog_stream *s, struct err *err)
     s->filtered += s->txn_bytes;
     s->moved = true;
     s->stats.transactions++;
+    s->known_back.n = 0;
     stream_take_position(s, true);
     close_transaction(s);
     return true;
@@ -164,10 +169,13 @@ static bool is_last_in_payload(struct binlog_stream *s, struct err *err)
 
 enum stream_step txn_commit(struct binlog_stream *s, uint32_t when, struct frame_builder *b, struct err *err)
 {
+    enum stream_step instead;
     if (!is_last_in_payload(s, err))
         return stream_fail(s, err);
     if (s->xa)
         return stream_misplaced(s, "an end other than XA PREPARE of an XA transaction", err);
+    if (!savepoint_may_end(s, &instead, err))
+        return instead;
     s->commit_us = s->gtid.commit_us != 0 ? s->gtid.commit_us : (int64_t)when * 1000000;
     if (!s->begun)
         return txn_end_filtered(s, err) ? STREAM_BOUNDARY : stream_fail(s, err);
@@ -179,6 +187,7 @@ enum stream_step txn_commit(struct binlog_stream *s, uint32_t when, struct frame
     s->moved = false;
     s->stats.transactions++;
     s->stats.captured_transactions++;
+    s->known_back.n = 0;
     close_transaction(s);
     return STREAM_COMMIT;
 }
@@ -301,7 +310,7 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
         return stream_fail(s, err);
     s->rows_open = true;
     s->rows.same_ok = true;
-    if (s->rows.dummy || !s->rows.def->captured || s->rows.def->sequence) {
+    if (s->rows.dummy || !s->rows.def->captured || s->rows.def->sequence || savepoint_skips_rows(s)) {
         bool statement_ends = (s->rows.flags & 1) != 0;
         end_rows(s);
         if (statement_ends)

@@ -97,6 +97,7 @@ enum stream_step xa_prepare(struct binlog_stream *s, const struct binlog_event *
                             size_t frame_size, struct err *err)
 {
     struct ev_xa_prepare p;
+    enum stream_step instead;
     if (s->state != TXN_OPEN || !s->xa)
         return stream_misplaced(s, "XA_PREPARE", err);
     if (!xid_parse_prepare(e, &p, err))
@@ -105,6 +106,8 @@ enum stream_step xa_prepare(struct binlog_stream *s, const struct binlog_event *
         err_set(err, ERR_CORRUPT, "TRANSACTION_PAYLOAD goes on behind XA_PREPARE");
         return stream_fail(s, err);
     }
+    if (!savepoint_may_end(s, &instead, err))
+        return instead;
     struct xa_place at = here(s);
     int64_t when_us = s->gtid.commit_us != 0 ? s->gtid.commit_us : (int64_t)e->when * 1000000;
     if (!xa_store_prepare(s->o.xa, p.xid, &at, when_us, err))

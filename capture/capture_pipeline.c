@@ -269,6 +269,8 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
     switch (step) {
     case STREAM_FAIL:
         return PUMP_FAIL;
+    case STREAM_AGAIN:
+        return PUMP_BROKEN;
     case STREAM_ABANDONED: /* rolled back, or the source restarted before its end */
         slog(SLOG_INFO, "transaction_dropped", kv_u("next_lsn", frame_builder_next_lsn(p->frame)));
         if (!cut_open_transaction(p, err))
@@ -735,13 +737,16 @@ static bool connect_files(struct pipeline *p, struct err *err)
     memcpy(paths, a->v, a->n * sizeof *paths);
     if (b->n != 0)
         memcpy(paths + a->n, b->v, b->n * sizeof *paths);
+    binlog_files_close(p->files);
+    p->files = NULL;
     bool ok = binlog_files_open(paths, a->n + b->n, p->o->max_event, &p->files, err);
     free(paths);
     if (!ok)
         return false;
     struct source_status now = { 0 };
     snprintf(now.current.server, sizeof now.current.server, "%s", binlog_files_server(p->files));
-    if (!open_log(p, &now, binlog_files_version(p->files), err))
+    if (p->writer == NULL ? !open_log(p, &now, binlog_files_version(p->files), err)
+                          : !binlog_files_dump(p->files, binlog_stream_position(p->stream), err))
         return false;
     binlog_stream_reconnect(p->stream, now.current.server, false);
     mark_connected(p);

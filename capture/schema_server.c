@@ -4,6 +4,7 @@
  * the same of it. sql_mode bits: MySQL sql/system_variables.h, MariaDB sql/sql_class.h, MODE_*. */
 #include "schema_server.h"
 
+#include "charset.h"
 #include "slog.h"
 
 #include <inttypes.h>
@@ -14,6 +15,7 @@ enum {
     READ_TIMEOUT_S = 60,
     SINCE_8 = 80000,
     MARIADB_SINCE_SESSION_TIMESTAMP = 100803,
+    MARIADB_UCA1400 = 2048, /* the first number of its UCA-14.0 collations */
     SINCE_REQUIRE_KEY = 80013,
     SINCE_GENERATED_KEY = 80030
 };
@@ -323,9 +325,16 @@ static bool source_settings(struct schema_server *s, const struct schema_session
     struct buf sql = { 0 };
     int explicit_now = from->explicit_timestamp >= 0 ? from->explicit_timestamp : explicit_timestamp;
     buf_printf(&sql, "SET SESSION sql_mode = %" PRIu64, sql_mode(s, from->sql_mode));
-    if (from->client_collation != 0)
-        buf_printf(&sql, ", character_set_client = %u, collation_connection = %u, collation_server = %u",
-                   from->client_collation, from->connection_collation, from->server_collation);
+    if (from->client_collation != 0) {
+        const struct charset *cs = charset_of_collation(from->client_collation);
+        if (from->client_collation >= MARIADB_UCA1400 &&
+            cs != NULL) /* MariaDB refuses these numbers here, and only here */
+            buf_printf(&sql, ", character_set_client = %s", cs->name);
+        else
+            buf_printf(&sql, ", character_set_client = %u", from->client_collation);
+        buf_printf(&sql, ", collation_connection = %u, collation_server = %u", from->connection_collation,
+                   from->server_collation);
+    }
     if (sets_timestamp(s))
         buf_printf(&sql, ", explicit_defaults_for_timestamp = %d", explicit_now != 0);
     if (!s->mariadb && s->version >= SINCE_8 && from->utf8mb4_collation != 0)

@@ -17,6 +17,7 @@ SOURCES = {
                                    "log_bin_use_v1_row_events": "ON"}),
     "mysql97-minimal": ("libmysqlclient", "mysql97", {"binlog_row_metadata": "MINIMAL"}),
     "mariadb1011-nolog": ("libmariadb", "mariadb1011", {"binlog_row_metadata": "NO_LOG"}),
+    "mariadb118-nolog": ("libmariadb", "mariadb118", {"binlog_row_metadata": "NO_LOG"}),
 }
 ALL = pytest.mark.parametrize("which", SOURCES)
 OLD = pytest.mark.parametrize("which", ["mysql56", "mysql56-nogtid"])

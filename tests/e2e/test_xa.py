@@ -44,6 +44,7 @@ def prepared(lab):
     return json.loads(lab.tool.run("status", lab.slot, "--json").stdout)["capture"]["prepared"]
 
 
+@pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mysql97", "libmariadb-mariadb1011", "libmysqlclient-mariadb1011", "libmariadb-mariadb118")
 def test_commit_order_and_rollback(lab):
     """Several at once, odd names, filtered tables, across a rotation and restarts of capture."""
     lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))", "CREATE TABLE skipped (id INT PRIMARY KEY)",
@@ -179,3 +180,34 @@ def test_rollback_to_savepoint(lab):
     lab.apply("--create", "--once").run()
     lab.assert_equal("t", "m")
     lab.assert_counts()
+
+
+@pytest.mark.combos("libmariadb-mariadb1011")
+def test_rollback_to_of_rows_that_were_written_already(lab):
+    """More than --frame-size: such a transaction is asked for a second time, from a server and from files."""
+    source = lab.own_source()
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(200))", "CREATE TABLE m (id INT PRIMARY KEY AUTO_INCREMENT) ENGINE=MyISAM", "CREATE TABLE digits (n INT)",
+            "INSERT INTO digits VALUES " + ",".join(f"({i})" for i in range(30)))
+    many = "INSERT INTO t SELECT {} + a.n * 30 + b.n, REPEAT('x', 150) FROM digits a, digits b"
+    unsafe = "INSERT INTO m VALUES (NULL)"
+    lab.sql("BEGIN", many.format(0), "SAVEPOINT a", many.format(1000), unsafe, "UPDATE t SET v = 'y' WHERE id % 7 = 0", "ROLLBACK TO a", many.format(2000),
+            "SAVEPOINT b", "DELETE FROM t WHERE id % 5 = 0", "SAVEPOINT c", "INSERT INTO t VALUES (9999, 'c')", "ROLLBACK TO c", "INSERT INTO t VALUES (9999, 'd')",
+            "ROLLBACK TO b", "UPDATE t SET v = 'z' WHERE id % 11 = 0", "COMMIT")
+    lab.sql("INSERT INTO t VALUES (100000, 'between')")
+    lab.sql("BEGIN", many.format(3000), "SAVEPOINT a", many.format(4000), unsafe, "ROLLBACK TO a", many.format(4000), "ROLLBACK")
+    prepare(lab, xid(lab, "s"), many.format(6000), "SAVEPOINT A", many.format(7000), unsafe, "ROLLBACK TO a", "INSERT INTO t VALUES (9998, 'x')")
+    lab.sql(f"XA COMMIT {xid(lab, 's')}", "FLUSH BINARY LOGS")
+    taken_back = [e[5].split()[-1] for f in source.binlogs() for e in source.binlog_events(f) if "ROLLBACK TO" in e[5]]
+    assert taken_back == ["`a`", "`c`", "`b`", "`a`"], taken_back
+    twice = "ROLLBACK TO takes back rows that were written already"
+    text = lab.capture("--once", "--frame-size", "16KiB").run()
+    assert text.count("event=reconnecting") == text.count(twice) == 2, text
+    lab.tool.run("segment", "verify", lab.slot)
+    lab.apply("--create", "--once").run()
+    lab.assert_equal("t", "m")
+    lab.assert_counts()
+    slot = lab.dir / "from-files"
+    files = [source.data / f for f in source.binlogs()]
+    c = lab.daemon("rowtide-capture", ["--from-file", *files, "--slot", slot, "--tables", f"{lab.db}.*", "--start", lab.start_at, "--frame-size", "16KiB"], "files")
+    assert c.run().count(twice) == 2
+    assert lab.changes(slot=slot) == lab.changes()

@@ -124,6 +124,9 @@ static bool feed(struct fuzz *f, uint8_t type, uint8_t flags, struct bytes body)
     case STREAM_INSIDE:
         require(same_file && p->offset == before.offset);
         break;
+    case STREAM_AGAIN:
+        cut(f);
+        break;
     case STREAM_ROWS_FULL:
     case STREAM_FAIL:
         break;
@@ -133,7 +136,7 @@ static bool feed(struct fuzz *f, uint8_t type, uint8_t flags, struct bytes body)
     if (p->flavor != GTID_NONE)
         require(gtid_set_subset(before.gtids, p->gtids));
     source_pos_clear(&before);
-    return r != STREAM_FAIL;
+    return r != STREAM_FAIL && r != STREAM_AGAIN;
 }
 
 /* What opens every connection: an artificial ROTATE and FORMAT_DESCRIPTION, without checksums. */

@@ -2,7 +2,8 @@
 # sid.sh - a Debian sid root directory, the one place where Debian has libmysqlclient and MySQL's server.
 #   sid.sh ensure          makes it where it is missing (about a minute), says what it does
 #   sid.sh path            prints where it is
-#   sid.sh mariadb         unpacks sid's MariaDB server into /opt/mariadb inside: it conflicts with MySQL's package
+#   sid.sh mariadb         unpacks sid's MariaDB server into /opt/mariadb inside (it conflicts with MySQL's
+#                          package), with the plugin for encrypted binlogs
 #   sid.sh run CMD ARG...  runs CMD inside, in the current directory; the process keeps this one's pid
 # $ROWTIDE_CACHE (default $XDG_CACHE_HOME/rowtide or ~/.cache/rowtide) holds it. `run` mounts this repository and /tmp at
 # their own paths, in a mount namespace of its own, so nothing stays mounted. SID_USER=uid:gid drops root. Needs root.
@@ -62,18 +63,15 @@ ensure() {
 
 # Runs once for a root: a new root begins without it. Renamed into place whole.
 mariadb() {
+    local key_plugin=usr/lib/mysql/plugin/file_key_management.so
     ensure
     need_root mariadb
     exec 8>"$cache/sid-mariadb.lock"
     flock 8
-    if [[ -d $sid/opt/mariadb ]]; then
-        echo "MariaDB in the sid root: is there"
-        return
-    fi
     local log
     log=$(mktemp)
     # shellcheck disable=SC2016
-    in_root "$sid" 'new=$(mktemp -d /opt/mariadb.new.XXXXXX) && chmod 755 "$new" && cd "$new"
+    [[ -d $sid/opt/mariadb ]] || in_root "$sid" 'new=$(mktemp -d /opt/mariadb.new.XXXXXX) && chmod 755 "$new" && cd "$new"
         packages="mariadb-server-core liburing2"
         apt-get -q -o Acquire::Retries=3 download $packages || {
             apt-get -q -o Acquire::Check-Valid-Until=false -o Acquire::Retries=3 update
@@ -82,6 +80,14 @@ mariadb() {
         mv usr/lib/*-linux-gnu/* usr/lib/
         LD_LIBRARY_PATH=usr/lib usr/sbin/mariadbd --version
         mv "$new" /opt/mariadb' >"$log" 2>&1 || { tail -n 30 "$log" >&2; rm -f "$log"; return 1; }
+    # For encrypted binlogs: of the package with the service, and of the very same version.
+    # shellcheck disable=SC2016
+    [[ -e $sid/opt/mariadb/$key_plugin ]] || in_root "$sid" 'cd /opt/mariadb && new=$(mktemp -d new.XXXXXX)
+        version=$(zcat usr/share/doc/mariadb-server-core/changelog.Debian.gz | sed -n "1s/.*(\(.*\)).*/\1/p")
+        (cd "$new" && apt-get -q -o Acquire::Retries=3 download "mariadb-server=$version" && dpkg -x ./*.deb .)
+        install -D -m 644 "$new/'"$key_plugin"'" "'"$key_plugin"'.new"
+        mv "'"$key_plugin"'.new" "'"$key_plugin"'"
+        rm -r "$new"' >"$log" 2>&1 || { tail -n 30 "$log" >&2; rm -f "$log"; return 1; }
     rm -f "$log"
     echo "MariaDB in the sid root: done"
 }
@@ -109,5 +115,5 @@ case "${1:-}" in
     path) echo "$sid" ;;
     mariadb) mariadb ;;
     run) shift; run "$@" ;;
-    *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

@@ -250,7 +250,7 @@ static inline void driver_cut(struct driver *d)
     frame_builder_reset(d->b, d->open_lsn, false);
 }
 
-/* I(nside), B(oundary), C(ommit), A(bandoned), F(ail). A commit is handed on at once. */
+/* I(nside), B(oundary), C(ommit), A(bandoned), R(ead again), F(ail). A commit is handed on at once. */
 static inline char driver_feed(struct driver *d, struct bytes event, struct err *err)
 {
     enum stream_step r = binlog_stream_event(d->s, event, d->b, d->frame_size, err);
@@ -261,9 +261,9 @@ static inline char driver_feed(struct driver *d, struct bytes event, struct err 
     }
     if (r == STREAM_COMMIT)
         driver_flush(d);
-    if (r == STREAM_ABANDONED || r == STREAM_FAIL)
+    if (r == STREAM_ABANDONED || r == STREAM_AGAIN || r == STREAM_FAIL)
         driver_cut(d);
-    return "IBCA?F"[r];
+    return "IBCA?RF"[r];
 }
 
 #endif
