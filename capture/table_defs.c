@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 enum {
-    BUCKETS = 4096,
-    HINTS = 1024,       /* by table id */
+    BUCKETS = 16384,
+    HINTS = 16384,      /* by table id: an entry is in one of them at most, that of its present id */
     PER_TABLE = 4,      /* definitions of one table: a rename swap or an ALTER going back finds its old one */
     ACTIVE_MAX = 65536, /* tables in one statement */
     CACHE_BYTES = 256 * 1024 * 1024 /* then all that no statement is using goes */
@@ -46,11 +46,16 @@ struct table_defs *table_defs_new(void)
     return calloc(1, sizeof(struct table_defs));
 }
 
+static void unhint(struct table_defs *t, const struct entry *e)
+{
+    struct entry **hint = &t->hints[e->def.table_id % HINTS];
+    if (*hint == e)
+        *hint = NULL;
+}
+
 static void entry_free(struct table_defs *t, struct entry *e)
 {
-    for (size_t i = 0; i < HINTS; i++)
-        if (t->hints[i] == e)
-            t->hints[i] = NULL;
+    unhint(t, e);
     t->bytes -= e->cost;
     relation_unref(e->def.rel);
     free(e->def.cols);
@@ -248,6 +253,7 @@ bool table_defs_map(struct table_defs *t, const struct binlog_event *e, const st
             return false;
         trim_table(t, &n);
     }
+    unhint(t, found);
     if (!activate(t, found, n.table_id, err))
         return false;
     t->hints[n.table_id % HINTS] = found;

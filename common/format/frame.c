@@ -689,26 +689,59 @@ bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsign
 
 /* --- counting --- */
 
-static bool counts_at(struct table_counts **counts, size_t *n, uint64_t id, size_t *at, struct err *err)
+static int by_relation(const void *a, const void *b)
 {
-    size_t lo = 0, hi = *n;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        if ((*counts)[mid].relation < id)
-            lo = mid + 1;
+    uint64_t x = ((const struct table_counts *)a)->relation, y = ((const struct table_counts *)b)->relation;
+    return x < y ? -1 : x > y;
+}
+
+static void add_to(struct table_counts *to, const struct table_counts *c)
+{
+    to->inserts += c->inserts;
+    to->updates += c->updates;
+    to->deletes += c->deletes;
+}
+
+/* Sorts, and joins those of the same relation. Returns how many are left. */
+static size_t sort_counts(struct table_counts *v, size_t n)
+{
+    size_t k = 0;
+    qsort(v, n, sizeof *v, by_relation);
+    for (size_t i = 0; i < n; i++)
+        if (k != 0 && v[k - 1].relation == v[i].relation)
+            add_to(&v[k - 1], &v[i]);
         else
-            hi = mid;
-    }
-    *at = lo;
-    if (lo < *n && (*counts)[lo].relation == id)
+            v[k++] = v[i];
+    return k;
+}
+
+bool table_counts_add(struct table_counts **counts, size_t *n, const struct table_counts *more, size_t nmore,
+                      struct err *err)
+{
+    size_t missing = 0;
+    for (size_t i = 0; i < nmore; i++)
+        missing += *n == 0 || bsearch(&more[i], *counts, *n, sizeof *more, by_relation) == NULL;
+    if (missing == 0) {
+        for (size_t i = 0; i < nmore; i++)
+            add_to(bsearch(&more[i], *counts, *n, sizeof *more, by_relation), &more[i]);
         return true;
-    struct table_counts *p = realloc(*counts, (*n + 1) * sizeof *p);
+    }
+    struct table_counts *p = realloc(*counts, (*n + missing) * sizeof *p);
     if (p == NULL)
         return err_nomem(err);
-    memmove(p + lo + 1, p + lo, (*n - lo) * sizeof *p);
-    p[lo] = (struct table_counts){ .relation = id };
     *counts = p;
-    ++*n;
+    /* Merged from the end, in place: one pass however many tables there are. */
+    size_t a = *n, b = nmore, to = *n += missing;
+    while (b > 0) {
+        if (a > 0 && p[a - 1].relation > more[b - 1].relation) {
+            p[--to] = p[--a];
+        } else if (a > 0 && p[a - 1].relation == more[b - 1].relation) {
+            p[--to] = p[--a];
+            add_to(&p[to], &more[--b]);
+        } else {
+            p[--to] = more[--b];
+        }
+    }
     return true;
 }
 
@@ -742,15 +775,9 @@ bool frame_payload_counts(struct bytes payload, struct table_counts **counts, si
         to->deletes += op == REC_DELETE;
     }
     struct cur id = cur_over(ids);
-    for (size_t i = 0; ok && i < nrels; i++) {
-        size_t at = 0;
-        ok = counts_at(counts, n, cur_le(&id, 8), &at, err);
-        if (ok) {
-            (*counts)[at].inserts += sum[i].inserts;
-            (*counts)[at].updates += sum[i].updates;
-            (*counts)[at].deletes += sum[i].deletes;
-        }
-    }
+    for (size_t i = 0; i < nrels; i++)
+        sum[i].relation = cur_le(&id, 8);
+    ok = ok && table_counts_add(counts, n, sum, sort_counts(sum, nrels), err);
     free(sum);
     return ok;
 }

@@ -21,6 +21,7 @@ struct rel_build {
     uint32_t n_new, n_old;
     struct col_kind *kinds;
     struct part *new_parts, *old_parts;
+    size_t held; /* bytes, as of the last reset of a frame that used it */
 };
 struct dict_gtid {
     struct gtid g; /* no: the last number, for the next delta */
@@ -55,6 +56,7 @@ struct frame_builder {
     struct relation_table known; /* all that have streams, with builds in the same order */
     struct rel_build **builds;
     unsigned cap_builds;
+    size_t held;            /* bytes of all builds */
     struct rel_build *last; /* where the previous change went */
     struct val *scratch;    /* frame_copy_records: two rows */
     size_t nscratch;
@@ -63,8 +65,8 @@ struct frame_builder {
 };
 
 enum {
-    KEEP_BUILDS = 512,
-    KEEP_BYTES = 1 << 20, /* what a reset keeps: relations, bytes of one stream */
+    KEEP_BYTES = 1 << 20, /* what a reset keeps: bytes of one stream, */
+    KEEP_HELD = 16 << 20, /* of all. Too few for the tables in use would be allocated anew for each frame */
     TIMED_EVERY = 64      /* changes: reading the clock for each would cost as much as the change */
 };
 
@@ -144,6 +146,7 @@ static void builds_free(struct frame_builder *b)
     for (unsigned i = 0; i < b->known.n; i++)
         build_free(b->builds[i]);
     relation_table_clear(&b->known);
+    b->held = 0;
     b->last = NULL;
 }
 
@@ -181,28 +184,33 @@ static void keep(struct buf *b) /* one huge value must not hold its memory for e
     buf_reset(b);
 }
 
-static void parts_reset(struct part *p, unsigned n)
+/* Returns the bytes that stay allocated. */
+static size_t parts_reset(struct part *p, unsigned n)
 {
+    size_t held = n * sizeof *p;
     for (unsigned i = 0; i < n; i++) {
         p[i].mode = ST_VALUE;
         p[i].prev = 0;
         keep(&p[i].states);
         keep(&p[i].a);
         keep(&p[i].b);
+        held += p[i].states.cap + p[i].a.cap + p[i].b.cap;
     }
+    return held;
 }
 
 void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool inside)
 {
     for (unsigned i = 0; i < b->rels.n; i++) {
         struct rel_build *rb = b->by_number[i];
-        parts_reset(rb->new_parts, rb->rel->ncols);
-        parts_reset(rb->old_parts, rb->rel->ncols);
+        size_t held = parts_reset(rb->new_parts, rb->rel->ncols) + parts_reset(rb->old_parts, rb->rel->ncols);
+        b->held += held - rb->held;
+        rb->held = held;
         rb->used = false;
         rb->n_new = rb->n_old = 0;
     }
     relation_table_clear(&b->rels);
-    if (b->known.n > KEEP_BUILDS)
+    if (b->held > KEEP_HELD)
         builds_free(b);
     struct buf *all[] = { &b->ops,          &b->relnos,   &b->begin_time,  &b->begin_res,
                           &b->gtid_src,     &b->gtid_no,  &b->commit_file, &b->commit_off,

@@ -17,24 +17,6 @@
 
 /* --- book-keeping, also used by recovery --- */
 
-static bool add_counts(struct seg_counts *to, const struct table_counts *c, struct err *err)
-{
-    size_t i = 0;
-    while (i < to->n && to->v[i].relation != c->relation)
-        i++;
-    if (i == to->n) {
-        struct table_counts *p = realloc(to->v, (to->n + 1) * sizeof *p);
-        if (p == NULL)
-            return err_nomem(err);
-        to->v = p;
-        to->v[to->n++] = (struct table_counts){ .relation = c->relation };
-    }
-    to->v[i].inserts += c->inserts;
-    to->v[i].updates += c->updates;
-    to->v[i].deletes += c->deletes;
-    return true;
-}
-
 bool seg_writer_note(struct seg_writer *w, const struct segment_frame *f, struct bytes payload, struct err *err)
 {
     if (w->now.nframes == w->cap_frames) {
@@ -100,9 +82,8 @@ bool seg_writer_mark_commit(struct seg_writer *w, struct err *err)
 {
     if (!apply_schema(w, err))
         return false;
-    for (size_t i = 0; i < w->pending.n; i++)
-        if (!add_counts(&w->counts, &w->pending.v[i], err))
-            return false;
+    if (!table_counts_add(&w->counts.v, &w->counts.n, w->pending.v, w->pending.n, err))
+        return false;
     w->pending.n = 0;
     w->commit = w->now;
     return true;

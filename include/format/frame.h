@@ -92,6 +92,10 @@ struct table_counts {
 };
 /* Adds a payload's changes to *counts (malloc'd, grown, sorted by relation). Reads the operation stream only. */
 bool frame_payload_counts(struct bytes payload, struct table_counts **counts, size_t *n, struct err *err);
+/* Adds more[nmore] to *counts, both sorted by relation without one twice. ERR_NOMEM leaves *counts as it was. Cost: one pass over *counts where
+ * it gains relations, else a search for each of more. */
+bool table_counts_add(struct table_counts **counts, size_t *n, const struct table_counts *more, size_t nmore,
+                      struct err *err);
 
 struct frame;
 /* Every count, length and number is checked (I9): ERR_CORRUPT says which. payload is copied or kept by value: the frame owns
