@@ -88,10 +88,8 @@ static int checksum_bytes(struct bytes in, uint8_t type, const struct binlog_for
     return 0;
 }
 
-bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct binlog_event *out, struct err *err)
+struct binlog_event binlog_event_header(struct bytes in)
 {
-    if (in.n < HEADER_BYTES)
-        return err_set(err, ERR_CORRUPT, "binlog event of %zu bytes: the header alone has %d", in.n, HEADER_BYTES);
     struct cur c = cur_over(in);
     struct binlog_event e = { 0 };
     e.when = (uint32_t)cur_le(&c, 4);
@@ -100,6 +98,15 @@ bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct
     e.size = (uint32_t)cur_le(&c, 4);
     e.next_pos = (uint32_t)cur_le(&c, 4);
     e.flags = (uint16_t)cur_le(&c, 2);
+    return e;
+}
+
+bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct binlog_event *out, struct err *err)
+{
+    if (in.n < HEADER_BYTES)
+        return err_set(err, ERR_CORRUPT, "binlog event of %zu bytes: the header alone has %d", in.n, HEADER_BYTES);
+    struct binlog_event e = binlog_event_header(in);
+    struct cur c = cur_over(bytes_of(in.p + HEADER_BYTES, in.n - HEADER_BYTES));
     if (e.size != in.n)
         return err_set(err, ERR_CORRUPT, "binlog event %s (%u): its header says %u bytes, but %zu came",
                        binlog_event_name(e.type), e.type, e.size, in.n);

@@ -70,6 +70,8 @@ struct binlog_format { /* what FORMAT_DESCRIPTION said; zero: assume checksums o
     uint8_t nposts;
     uint8_t post_len[255]; /* post-header length of event type i + 1 */
 };
+/* The first 19 bytes of an event, as they are; fewer leave zeros. No body. */
+struct binlog_event binlog_event_header(struct bytes in);
 /* Splits one whole event; checks the CRC-32 (libdeflate) when fmt->crc (FORMAT_DESCRIPTION itself: always when its
  * algorithm says so). ERR_CORRUPT: under 19 bytes, length field is not in.n, checksum mismatch. An unknown type is no
  * error here. */

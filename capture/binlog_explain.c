@@ -468,20 +468,6 @@ static bool payload(struct binlog_explain *x, const struct binlog_event *e, stru
     return ok;
 }
 
-/* The first 19 bytes of what binlog_event_parse refused. */
-static struct binlog_event bare_header(struct bytes in)
-{
-    struct cur c = cur_over(in);
-    struct binlog_event e = { 0 };
-    e.when = (uint32_t)cur_le(&c, 4);
-    e.type = cur_u8(&c);
-    e.server_id = (uint32_t)cur_le(&c, 4);
-    e.size = (uint32_t)cur_le(&c, 4);
-    e.next_pos = (uint32_t)cur_le(&c, 4);
-    e.flags = (uint16_t)cur_le(&c, 2);
-    return e;
-}
-
 static bool has_checksum(const struct binlog_explain *x, const struct binlog_event *e)
 {
     struct binlog_format f;
@@ -497,7 +483,7 @@ bool binlog_explain_event(struct binlog_explain *x, struct bytes in, uint64_t at
     x->out = out;
     x->indent = 0;
     if (!binlog_event_parse(in, &x->fmt, &e, err)) {
-        e = bare_header(in);
+        e = binlog_event_header(in);
         header(x, &e, false, at, in.n < HEADER_BYTES || e.size != in.n ? "unknown" : "BAD");
         x->indent = INDENT;
         explain_problem(x, err->msg);

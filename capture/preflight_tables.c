@@ -6,6 +6,7 @@
 #include "preflight_run.h"
 
 #include "arena.h"
+#include "schema_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,26 +117,15 @@ static bool cascade_in_line(struct cascades *k, struct bytes schema, struct byte
     return add_cascade(k, schema, table, name_text, rules[0] == ' ' ? rules + 1 : rules);
 }
 
-static void quote_name(struct buf *out, struct bytes name)
-{
-    buf_u8(out, '`');
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] == '`')
-            buf_u8(out, '`');
-        buf_u8(out, name.p[i]);
-    }
-    buf_u8(out, '`');
-}
-
 static bool cascades_of_table(struct cascades *k, struct bytes schema, struct bytes table)
 {
     struct sql_result res;
     struct err why;
     struct buf sql = { 0 };
     buf_str(&sql, "SHOW CREATE TABLE ");
-    quote_name(&sql, schema);
+    schema_quote(schema, &sql);
     buf_u8(&sql, '.');
-    quote_name(&sql, table);
+    schema_quote(table, &sql);
     bool got, ok = buf_ok(&sql, k->r->err) && preflight_ask(k->r, buf_cstr(&sql), &res, &got, &why);
     buf_free(&sql);
     if (!ok)

@@ -67,6 +67,16 @@ def prepare(lab):
             f"CREATE DATABASE {lab.db}_other", f"CREATE TABLE {lab.db}_other.o (id INT PRIMARY KEY AUTO_INCREMENT, v TEXT)")
 
 
+def prepare_and_capture(lab):
+    """A capture that streams, its HTTP port, and a connection to the source with a cursor."""
+    prepare(lab)
+    port = free_port()
+    c = lab.capture("--heartbeat", "1s", "--http", f"127.0.0.1:{port}").start()
+    c.wait_event("streaming")
+    db = lab.source.connect(lab.db)
+    return c, port, db, db.cursor()
+
+
 def change(cursor, first, *, more=""):
     cursor.execute(f"INSERT INTO t (id, v, b, at) VALUES ({first}, 'a', REPEAT('b', 300), '2024-05-06 07:08:09.123'), ({first + 1}, 'é{more}', NULL, NULL), ({first + 2}, 'x', 'y', NULL)")
     cursor.execute(f"UPDATE t SET v = CONCAT(v, '{first}') WHERE id >= {first}")
@@ -101,12 +111,7 @@ def test_every_event_of_mysql(lab):
     """In one running capture: GTIDs with and without tags, compressed transactions, comments, statements elsewhere, session settings,
     checksums switched off and on, encrypted files, rotations, a restart of the server."""
     lab.own_source(prepare=add_keyring)
-    prepare(lab)
-    port = free_port()
-    c = lab.capture("--heartbeat", "1s", "--http", f"127.0.0.1:{port}").start()
-    c.wait_event("streaming")
-    db = lab.source.connect(lab.db)
-    cur = db.cursor()
+    c, port, db, cur = prepare_and_capture(lab)
     cur.execute("SET SESSION binlog_rows_query_log_events = ON")
     change(cur, 10)
     cur.execute("SET SESSION gtid_next = 'AUTOMATIC:tagged'")
@@ -263,12 +268,7 @@ def test_every_event_of_mariadb(lab):
     """In one running capture: compressed statements and rows, several domains, statements elsewhere, session settings, checksums
     switched off and on, rotations, a restart of the server with encrypted files."""
     lab.own_source(prepare=add_key_file, log_bin_compress="ON", log_bin_compress_min_len="10", gtid_strict_mode="OFF")
-    prepare(lab)
-    port = free_port()
-    c = lab.capture("--heartbeat", "1s", "--http", f"127.0.0.1:{port}").start()
-    c.wait_event("streaming")
-    db = lab.source.connect(lab.db)
-    cur = db.cursor()
+    c, port, db, cur = prepare_and_capture(lab)
     n = 10
     for setting in ("SESSION gtid_domain_id = 7", "SESSION server_id = 4242", "GLOBAL log_bin_compress = OFF", "GLOBAL binlog_checksum = NONE",
                     "GLOBAL log_bin_compress = ON", "GLOBAL binlog_checksum = CRC32"):

@@ -351,6 +351,33 @@ static void split(void)
 }
 
 /* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
+/* What bounds memory (I1): the builder's size covers what the frame will take, and grows with each value. */
+static void size(void)
+{
+    struct frame_builder *b = frame_builder_new();
+    struct relation *r = make("t", two_cols, 2);
+    struct buf out = { 0 };
+    struct frame_info info;
+    char s[1000];
+    memset(s, 'x', sizeof s - 1);
+    s[sizeof s - 1] = '\0';
+    frame_builder_reset(b, 1, false);
+    MUST(frame_add_begin(b, &begin1, &err));
+    for (int i = 0; i < 100; i++) {
+        size_t before = frame_builder_size(b);
+        struct val row[2] = { i64((int64_t)i << 40), text(s) }, old_row[2] = { i64(i), text(s + 1) };
+        MUST(i % 2 == 0 ? frame_add_insert(b, r, row, &err) : frame_add_update(b, r, old_row, row, &err));
+        CHECK(frame_builder_size(b) >= before + (i % 2 == 0 ? 1000 : 2000), "row %d: %zu bytes more", i,
+              frame_builder_size(b) - before);
+    }
+    size_t said = frame_builder_size(b);
+    frame_unref(finish(b, &out, &info));
+    CHECK(out.n <= said, "%zu bytes, the builder said %zu", out.n, said);
+    buf_free(&out);
+    frame_builder_free(b);
+    relation_unref(r);
+}
+
 static void damaged(void)
 {
     struct frame_builder *b = frame_builder_new();
@@ -438,6 +465,7 @@ int main(void)
     fields();
     refusals();
     split();
+    size();
     for (unsigned seed = 1; seed <= 20; seed++)
         round_trip(seed);
     damaged();

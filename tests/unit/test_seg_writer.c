@@ -471,6 +471,75 @@ static void failed_write(void)
     fixture_free(&f);
 }
 
+/* --- the schema history --- */
+
+static void change_schema(struct fixture *f, const char *table)
+{
+    struct buf change = { 0 };
+    schema_change_begin(&change);
+    schema_change_put(&change, &(struct schema_entry){ BYTES_LIT("s"), bytes_str(table), BYTES_LIT("CREATE") });
+    MUST(seg_writer_schema(f->w, buf_view(&change), &err));
+    buf_free(&change);
+}
+
+/* A start finds these tables, one letter each. */
+static void restart_knows(struct fixture *f, const char *tables, const char *what)
+{
+    struct seg_recovered rec = restart(f, &small_segments);
+    CHECK(rec.schema.n == strlen(tables), "%s: %zu tables", what, rec.schema.n);
+    for (size_t i = 0; tables[i] != '\0'; i++)
+        CHECK(schema_set_find(&rec.schema, BYTES_LIT("s"), bytes_of(&tables[i], 1)) != NULL, "%s: no %c", what,
+              tables[i]);
+    schema_set_clear(&rec.schema);
+    source_pos_clear(&rec.pos);
+    fixture_start(f);
+}
+
+/* A change counts from the commit or position behind it on; each segment begins with all that came before. */
+static void schema_history(void)
+{
+    struct fixture f = fixture_new(&small_segments);
+    uint64_t next;
+    change_schema(&f, "a");
+    fixture_txn(&f, 1, 0);
+    fixture_flush(&f);
+    change_schema(&f, "x"); /* the connection breaks in front of its commit */
+    MUST(seg_writer_cut(f.w, &next, &err));
+    fixture_txn(&f, 1, 0);
+    fixture_flush(&f);
+    while (fixture_segments(f.dir) < 2) {
+        fixture_txn(&f, 10, 0);
+        fixture_flush(&f);
+    }
+    restart_knows(&f, "a", "a change that was cut, in the writer's next segment");
+    change_schema(&f, "b");
+    append_position(&f, 1);
+    change_schema(&f, "x"); /* a crash in front of its commit */
+    fixture_flush(&f);
+    restart_knows(&f, "ab", "a change that was never committed");
+    while (!seg_writer_full(f.w))
+        fixture_txn(&f, 1, 0);
+    change_schema(&f, "c");
+    CHECK(!seg_writer_full(f.w), "full between a change and its commit");
+    fixture_flush(&f);
+    CHECK(fixture_segments(f.dir) == 2, "rolled between a change and its commit");
+    fixture_txn(&f, 1, 0);
+    fixture_flush(&f);
+    CHECK(fixture_segments(f.dir) == 3, "rolled behind it");
+    struct slot_segment *seg;
+    size_t n;
+    MUST(slot_segments(f.slot, &seg, &n, &err));
+    restart_knows(&f, "abc", "from a segment's head");
+    fixture_close(&f);
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", f.dir, seg[n - 1].name);
+    CHECK(unlink(path) == 0, "unlink %s", path);
+    free(seg);
+    restart_knows(&f, "abc", "from a sealed segment that none follows");
+    restart_knows(&f, "abc", "and from the one that was made then");
+    fixture_free(&f);
+}
+
 int main(void)
 {
     slog_threshold = SLOG_ERROR;
@@ -484,5 +553,6 @@ int main(void)
     crash_while_rolling();
     torn_first();
     failed_write();
+    schema_history();
     return UNIT_END();
 }
