@@ -28,6 +28,8 @@ bool binlog_stream_new(const struct binlog_stream_options *o, const struct sourc
         goto fail;
     }
     table_defs_ask(s->defs, o->schema);
+    if (o->replace_invalid_text)
+        table_defs_replace_invalid(s->defs, &s->stats.replaced_texts);
     if (!source_pos_copy(from, &s->pos, err))
         goto fail;
     if (from->flavor != GTID_NONE && (s->consumed = gtid_set_new(from->flavor)) == NULL) {

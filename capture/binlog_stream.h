@@ -21,10 +21,11 @@ struct binlog_stream_options {
     const struct pattern *tables;       /* must outlive the stream */
     const struct schema_source *schema; /* asked where TABLE_MAP has no column names, told of DDL; NULL: none */
     struct xa_store *xa;                /* must outlive the stream; NULL: an XA transaction stops */
+    bool replace_invalid_text;          /* table_defs_replace_invalid; else such a text stops */
     uint64_t max_event; /* bytes: a larger event stops; holds for those inside a TRANSACTION_PAYLOAD, too */
 };
 struct binlog_stream_stats { /* cumulative; what was rolled back or abandoned is not counted as changes */
-    uint64_t events, event_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl;
+    uint64_t events, event_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl, replaced_texts;
 };
 struct binlog_stream;
 /* from: copied. */

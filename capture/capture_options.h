@@ -6,7 +6,7 @@
 
 struct capture_options {
     const char *source, *slot, *tables, *start, *password_file, *http, *log_level, *schema_server,
-        *schema_password_file;
+        *schema_password_file, *invalid_text;
     uint64_t server_id, heartbeat_ms, segment_size, frame_size, max_event, position_every_ms, disk_reserve,
         max_slot_size, retry_for_ms;
     bool once, accept_unlogged_cascades;

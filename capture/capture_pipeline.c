@@ -75,7 +75,8 @@ struct pipeline {
     int64_t metered_at_us; /* up to when the stage times of this thread are accounted for */
     uint64_t read_us, encode_us, wait_us;
     bool preflight_done;
-    char version[128]; /* of the server that the log was opened for */
+    char version[128];      /* of the server that the log was opened for */
+    uint64_t replaced_told; /* of the texts that --invalid-text replaced, as last logged */
 };
 
 /* A blocked fetch does not see a signal: this thread does, and breaks the connection. Once: later ones are broken when they are set. */
@@ -133,6 +134,11 @@ static void publish_position(struct pipeline *p)
     atomic_store(&p->status->updates, st->updates);
     atomic_store(&p->status->deletes, st->deletes);
     atomic_store(&p->status->ddl, st->ddl);
+    if (st->replaced_texts / 2 >= p->replaced_told && st->replaced_texts != 0) { /* not for each */
+        slog(SLOG_WARN, "invalid_text_replaced", kv_u("texts", st->replaced_texts));
+        p->replaced_told = st->replaced_texts;
+    }
+    atomic_store(&p->status->replaced_texts, st->replaced_texts);
     atomic_store(&p->status->commit_us, binlog_stream_commit_us(p->stream));
 }
 
@@ -465,7 +471,10 @@ static bool check_source(struct pipeline *p, struct source_status *now, struct e
 
 static bool start_stream(struct pipeline *p, const struct source_pos *from, struct err *err)
 {
-    struct binlog_stream_options so = { .tables = p->tables, .xa = p->xa, .max_event = p->o->max_event };
+    struct binlog_stream_options so = { .tables = p->tables,
+                                        .xa = p->xa,
+                                        .replace_invalid_text = strcmp(p->o->invalid_text, "replace") == 0,
+                                        .max_event = p->o->max_event };
     if (p->history != NULL)
         so.schema = schema_history_source(p->history);
     return binlog_stream_new(&so, from, &p->stream, err);

@@ -98,6 +98,8 @@ static void metrics(void *ctx, struct buf *out)
     metric_u64(out, "rowtide_capture_rows_total", (const char *const[]){ "op", "delete", NULL },
                atomic_load(&s->deletes));
     counter(out, "rowtide_capture_ddl_total", "DDL statements written to the slot", atomic_load(&s->ddl));
+    counter(out, "rowtide_capture_replaced_texts_total",
+            "Texts with U+FFFD for bytes that are no character (--invalid-text)", atomic_load(&s->replaced_texts));
     counter(out, "rowtide_capture_reconnects_total", "Connections to the source after the first",
             atomic_load(&s->reconnects));
     counter(out, "rowtide_segment_raw_bytes_total", "Frame payload before compression", atomic_load(&s->raw_bytes));

@@ -149,15 +149,45 @@ static bool invalid(const struct charset_info *cs, struct bytes in, size_t at, s
 struct sink { /* output of a conversion: room for the worst case is there from the start */
     uint8_t *p;
     size_t n;
+    unsigned *replaced; /* counts what became U+FFFD; NULL: nothing may */
 };
+
+/* The bytes at `at` are no character. True: U+FFFD stands for them now. */
+static bool replace(const struct charset_info *cs, struct bytes in, size_t at, struct sink *out, struct err *err)
+{
+    if (out->replaced == NULL)
+        return invalid(cs, in, at, err);
+    ++*out->replaced;
+    out->n += put_utf8(out->p + out->n, 0xfffd);
+    return true;
+}
+
+/* CHARSET_UTF8 and CHARSET_ASCII: bytes as they are. plain: how many in front are valid. */
+static bool same(const struct charset_info *cs, struct bytes in, size_t plain, struct sink *out, struct err *err)
+{
+    for (size_t at = 0;;) {
+        memcpy(out->p + out->n, in.p + at, plain);
+        out->n += plain;
+        at += plain;
+        if (at == in.n)
+            return true;
+        if (!replace(cs, in, at++, out, err))
+            return false;
+        struct bytes rest = { in.p + at, in.n - at };
+        plain = cs->kind == CHARSET_UTF8 ? charset_utf8_valid(rest) : ascii_prefix(rest);
+    }
+}
 
 static bool single(const struct charset_info *cs, struct bytes in, struct sink *out, struct err *err)
 {
     for (size_t i = 0; i < in.n; i++) {
         uint8_t b = in.p[i];
         uint32_t code = b >= 0x80 ? cs->high[b - 0x80] : cs->low != NULL ? cs->low[b] : b;
-        if (code == 0 && b != 0)
-            return invalid(cs, in, i, err);
+        if (code == 0 && b != 0) {
+            if (!replace(cs, in, i, out, err))
+                return false;
+            continue;
+        }
         out->n += put_utf8(out->p + out->n, code);
     }
     return true;
@@ -171,8 +201,9 @@ static bool is_surrogate(uint32_t code)
 static bool wide(const struct charset_info *cs, struct bytes in, struct sink *out, struct err *err)
 {
     struct cur c = cur_over(in);
+    size_t unit = cs->kind == CHARSET_UTF32 ? 4 : 2, start = 0; /* start: of what c is over */
     while (cur_left(&c) != 0) {
-        size_t at = cur_at(&c);
+        size_t at = start + cur_at(&c);
         uint32_t code;
         if (cs->kind == CHARSET_UTF32)
             code = (uint32_t)cur_be(&c, 4);
@@ -183,8 +214,13 @@ static bool wide(const struct charset_info *cs, struct bytes in, struct sink *ou
             if (low >= 0xdc00 && low < 0xe000)
                 code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
         }
-        if (c.why != NULL || is_surrogate(code) || code > 0x10ffff)
-            return invalid(cs, in, at, err);
+        if (c.why != NULL || is_surrogate(code) || code > 0x10ffff) {
+            if (!replace(cs, in, at, out, err))
+                return false;
+            start = in.n - at < unit ? in.n : at + unit;
+            c = cur_over((struct bytes){ in.p + start, in.n - start });
+            continue;
+        }
         out->n += put_utf8(out->p + out->n, code);
     }
     return true;
@@ -294,18 +330,26 @@ static uint32_t fix_for(const struct charset_info *cs, const uint8_t *p, size_t 
 static bool by_iconv(const struct charset_info *cs, iconv_t h, struct bytes in, size_t from, size_t to,
                      struct sink *out, struct err *err)
 {
-    char *src = (char *)(uintptr_t)(in.p + from); /* iconv does not write there */
-    size_t src_n = to - from;
-    char *dst = (char *)(out->p + out->n);
-    size_t dst_n = src_n * UTF8_MOST;
-    if (src_n == 0)
-        return true;
-    size_t r = iconv(h, &src, &src_n, &dst, &dst_n);
-    if (r != 0 || src_n != 0) { /* r > 0: something was replaced */
+    while (from != to) {
+        char *src = (char *)(uintptr_t)(in.p + from); /* iconv does not write there */
+        size_t src_n = to - from;
+        char *dst = (char *)(out->p + out->n);
+        size_t dst_n = src_n * UTF8_MOST;
+        size_t r = iconv(h, &src, &src_n, &dst, &dst_n);
+        if (r == 0 && src_n == 0) {
+            out->n = (size_t)((uint8_t *)dst - out->p);
+            return true;
+        }
         (void)iconv(h, NULL, NULL, NULL, NULL);
-        return invalid(cs, in, to - src_n < to ? to - src_n : from, err);
+        size_t at = to - src_n < to ? to - src_n : from;
+        if (r != (size_t)-1) /* something was replaced, and nobody says what */
+            return invalid(cs, in, at, err);
+        out->n = (size_t)((uint8_t *)dst - out->p);
+        if (!replace(cs, in, at, out, err))
+            return false;
+        size_t skip = char_bytes(cs->lead, in.p + at, to - at);
+        from = at + (skip == 0 ? 1 : skip);
     }
-    out->n = (size_t)((uint8_t *)dst - out->p);
     return true;
 }
 
@@ -317,8 +361,12 @@ static bool multi(const struct charset_info *cs, struct bytes in, struct sink *o
     size_t done = 0; /* what lies before it is converted */
     for (size_t i = 0; i < in.n;) {
         size_t n = char_bytes(cs->lead, in.p + i, in.n - i);
-        if (n == 0)
-            return invalid(cs, in, i, err);
+        if (n == 0) {
+            if (!by_iconv(cs, h, in, done, i, out, err) || !replace(cs, in, i, out, err))
+                return false;
+            done = ++i;
+            continue;
+        }
         uint32_t code = n > 1 && cs->nfixes != 0 ? fix_for(cs, in.p + i, n) : 0;
         if (code != 0) {
             if (!by_iconv(cs, h, in, done, i, out, err))
@@ -338,25 +386,41 @@ static bool has_ascii(const struct charset_info *cs)
     return (1U << cs->kind & KINDS) != 0 && cs->low == NULL;
 }
 
-bool charset_to_utf8(const struct charset *pub, struct bytes in, struct arena *a, struct bytes *out, struct err *err)
+static bool convert(const struct charset *pub, struct bytes in, struct arena *a, struct bytes *out, unsigned *replaced,
+                    struct err *err)
 {
     const struct charset_info *cs = (const struct charset_info *)pub;
     *out = in;
     if (cs->kind == CHARSET_BINARY || in.n == 0 || (has_ascii(cs) && is_ascii(in)))
         return true;
+    size_t good = 0; /* bytes in front that stay as they are */
     if (cs->kind == CHARSET_UTF8 || cs->kind == CHARSET_ASCII) {
-        size_t good = cs->kind == CHARSET_UTF8 ? charset_utf8_valid(in) : ascii_prefix(in);
-        return good == in.n || invalid(cs, in, good, err);
+        good = cs->kind == CHARSET_UTF8 ? charset_utf8_valid(in) : ascii_prefix(in);
+        if (good == in.n || replaced == NULL)
+            return good == in.n || invalid(cs, in, good, err);
     }
     if (in.n > SIZE_MAX / UTF8_MOST)
         return err_nomem(err);
-    struct sink s = { arena_alloc(a, in.n * UTF8_MOST, err), 0 };
+    struct sink s = { arena_alloc(a, in.n * UTF8_MOST, err), 0, replaced };
     if (s.p == NULL)
         return false;
-    bool ok = cs->kind == CHARSET_SINGLE  ? single(cs, in, &s, err)
-              : cs->kind == CHARSET_ICONV ? multi(cs, in, &s, err)
-                                          : wide(cs, in, &s, err);
+    bool ok = cs->kind == CHARSET_SINGLE                              ? single(cs, in, &s, err)
+              : cs->kind == CHARSET_ICONV                             ? multi(cs, in, &s, err)
+              : cs->kind == CHARSET_UTF8 || cs->kind == CHARSET_ASCII ? same(cs, in, good, &s, err)
+                                                                      : wide(cs, in, &s, err);
     if (ok)
         *out = (struct bytes){ s.p, s.n };
     return ok;
+}
+
+bool charset_to_utf8(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out, struct err *err)
+{
+    return convert(cs, in, a, out, NULL, err);
+}
+
+bool charset_to_utf8_replacing(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out,
+                               unsigned *replaced, struct err *err)
+{
+    *replaced = 0;
+    return convert(cs, in, a, out, replaced, err);
 }

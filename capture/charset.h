@@ -17,6 +17,10 @@ const struct charset *charset_by_name(struct bytes name);
 /* in -> UTF-8: `in` itself when nothing needs conversion, else in the arena. ERR_CORRUPT when in is not valid in cs;
  * for utf8 columns invalid UTF-8 is ERR_CORRUPT too. Thread: each thread keeps its own iconv handles. */
 bool charset_to_utf8(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out, struct err *err);
+/* The same, but U+FFFD stands for what is no character: for each byte (of the Unicode forms: each unit) that none begins
+ * with, for each sequence of bytes that is formed like one. *replaced: how many. */
+bool charset_to_utf8_replacing(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out,
+                               unsigned *replaced, struct err *err);
 /* The length of the longest prefix of b that is valid UTF-8: b.n when all of it is. Surrogates and overlong forms are
  * not. */
 size_t charset_utf8_valid(struct bytes b);

@@ -15,6 +15,7 @@ struct wire_column { /* how a column travels; private to the row decoders */
     uint8_t type;    /* MySQL type number, ENUM/SET/CHAR resolved */
     uint16_t meta;
     const struct charset *charset; /* of character columns, enum and set; NULL for none */
+    uint64_t *replaced; /* counts texts of which U+FFFD stands for bytes that are no character; NULL: those stop */
 };
 struct table_def {
     uint64_t table_id;
@@ -30,6 +31,9 @@ struct table_defs *table_defs_new(void);
 struct schema_source;
 /* Who is asked about TABLE_MAPs without column names; NULL: nobody, they stop. Must outlive t. */
 void table_defs_ask(struct table_defs *t, const struct schema_source *from);
+/* What in a text is no character of its set becomes U+FFFD, and *count one more, except in columns of a primary key and in
+ * tables without one: by those, rows are told apart. Before any table_defs_map. */
+void table_defs_replace_invalid(struct table_defs *t, uint64_t *count);
 void table_defs_forget_asked(struct table_defs *t); /* DDL: what was answered is void. Between statements */
 void table_defs_free(struct table_defs *t);
 /* Decides by the callback whether the table is captured before anything else is decoded. *out lives until the first

@@ -176,6 +176,22 @@ static inline struct bytes take_prefixed(struct cur *c, unsigned length_bytes)
     return cur_take(c, n);
 }
 
+/* The policy for a text that is none: err says so already. */
+static APART bool replaced(const struct wire_column *wire, struct bytes b, struct arena *a, struct bytes *out,
+                           struct err *err)
+{
+    unsigned n = 0;
+    struct err e = *err;
+    if (e.code != ERR_CORRUPT)
+        return false;
+    if (wire->replaced == NULL)
+        return err_set(err, e.code, "%s (what to do with such: --invalid-text)", e.msg);
+    if (!charset_to_utf8_replacing(wire->charset, b, a, out, &n, err))
+        return false;
+    ++*wire->replaced;
+    return true;
+}
+
 static inline bool text(const struct wire_column *wire, struct bytes b, struct arena *a, struct val *out,
                         struct err *err)
 {
@@ -185,7 +201,7 @@ static inline bool text(const struct wire_column *wire, struct bytes b, struct a
         return true;
     }
     out->kind = VAL_TEXT;
-    return charset_to_utf8(wire->charset, b, a, &out->u.str, err);
+    return charset_to_utf8(wire->charset, b, a, &out->u.str, err) || replaced(wire, b, a, &out->u.str, err);
 }
 
 /* BINARY(n) travels without its trailing zero bytes. */

@@ -34,11 +34,17 @@ struct table_defs {
     size_t nactive, cap_active;
     size_t bytes;
     const struct schema_source *from;
+    uint64_t *replaced;
 };
 
 void table_defs_ask(struct table_defs *t, const struct schema_source *from)
 {
     t->from = from;
+}
+
+void table_defs_replace_invalid(struct table_defs *t, uint64_t *count)
+{
+    t->replaced = count;
 }
 
 struct table_defs *table_defs_new(void)
@@ -199,6 +205,8 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
         return NULL;
     }
     e->def.ncols = captured ? e->def.rel->ncols : 0;
+    for (unsigned i = 0; i < e->def.ncols; i++)
+        e->def.cols[i].replaced = e->def.rel->nkey != 0 && e->def.rel->cols[i].key_pos == 0 ? t->replaced : NULL;
     e->def.sequence = captured && mariadb && is_sequence(e->def.rel);
     e->cost = sizeof *e + keep.n + e->def.ncols * (sizeof *e->def.cols + sizeof(struct column)) +
               (captured ? sizeof(struct relation) + e->def.rel->canonical.n : 0);

@@ -388,7 +388,22 @@ def test_bytes_that_are_no_character_stop_capture(lab):
     begin(lab)
     lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET tis620)", "INSERT INTO t VALUES (1, x'a1ff')")
     text = lab.capture(*lab.options).run(code=1)
-    assert re.search(r"table t\d+\.t: .*column v: byte 1 \(0xff\) .* is not valid in character set tis620", text), text
+    assert re.search(r"table t\d+\.t: .*column v: byte 1 \(0xff\) .* is not valid in character set tis620.*--invalid-text", text), text
+
+
+@pytest.mark.combos("libmariadb-mysql97", "libmariadb-mariadb1011")
+def test_bytes_that_are_no_character_can_be_replaced(lab):
+    """Not in keys, by which rows are told apart; nor where there is none."""
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET tis620, w VARCHAR(9) CHARACTER SET gbk)",
+            "SET sql_mode = ''", "INSERT INTO t VALUES (1, x'a1ff', x'61'), (2, x'a1', x'8140')", "UPDATE t SET v = x'fe61' WHERE id = 2")
+    text = lab.capture("--once", "--invalid-text", "replace").run()
+    assert [r["row"] for r in lab.changes(op="insert")] == [{"id": 1, "v": "ก\ufffd", "w": "a"}, {"id": 2, "v": "ก", "w": "丂"}]
+    assert [r["row"]["v"] for r in lab.changes(op="update")] == ["\ufffda"]
+    for columns, table in (("v VARCHAR(9) CHARACTER SET tis620 PRIMARY KEY", "k"), ("v VARCHAR(9) CHARACTER SET tis620", "n")):
+        lab.start_at = "gtid:" + lab.source.gtids()
+        lab.sql(f"CREATE TABLE {table} ({columns})", f"INSERT INTO {table} VALUES (x'a1ff')")
+        text = lab.capture("--once", "--invalid-text", "replace", slot=lab.dir / table, tables=f"{lab.db}.{table}", name=table).run(code=1)
+        assert "is not valid in character set tis620" in text, text
 
 
 @pytest.mark.combos("libmariadb-mariadb118")

@@ -2,6 +2,8 @@
  * servers print. */
 #include "charset.h"
 
+#include "buf.h"
+
 #include "unit.h"
 
 #include <pthread.h>
@@ -108,6 +110,51 @@ static void conversions(void)
     arena_free(a);
 }
 
+/* U+FFFD is written ~ here. What is valid beside it stays. */
+static void replacing(void)
+{
+    static const struct {
+        const char *charset, *hex, *want;
+        unsigned n;
+    } t[] = { { "tis620", "61a1ff62", "aก~b", 1 },
+              { "tis620", "ffff", "~~", 2 },
+              { "ascii", "6180ff62", "a~~b", 2 },
+              { "utf8mb4", "c3a9ffc3", "é~~", 2 },
+              { "utf8mb4", "eda080f09f9880", "~~~\xf0\x9f\x98\x80", 3 },
+              { "utf8mb3", "ff", "~", 1 },
+              { "latin1", "61e9", "aé", 0 },
+              { "ucs2", "0061d8000062", "a~b", 1 },
+              { "utf16", "d8000062dc00", "~b~", 2 },
+              { "utf16", "d83dde0000", "\xf0\x9f\x98\x80~", 1 },
+              { "utf16le", "6100", "a", 0 },
+              { "utf32", "00110000000000610000", "~a~", 2 },
+              { "gbk", "61ff814062", "a~丂b", 1 },
+              { "gbk", "8140ff", "丂~", 1 },
+              { "gbk", "81", "~", 1 },
+              { "sjis", "82a0fd82a2", "あ~い", 1 },
+              { "ujis", "a4a2ffa4a4", "あ~い", 1 },
+              { "euckr", "b0a1ffff", "가~~", 2 },
+              { "gb18030", "813081ff", "~", 1 },
+              { "big5", "a440ffa440", "一~一", 1 },
+              { "utf8mb4", "", "", 0 } };
+    struct arena *a = arena_new(0);
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        struct bytes in = unhex(t[i].hex), out;
+        struct err err = { 0 };
+        struct buf want = { 0 };
+        unsigned n = 99;
+        for (const char *p = t[i].want; *p != '\0'; p++)
+            buf_str(&want, *p == '~' ? "\xef\xbf\xbd" : (const char[]){ *p, '\0' });
+        bool ok = charset_to_utf8_replacing(charset_by_name(bytes_str(t[i].charset)), in, a, &out, &n, &err);
+        CHECK(ok && n == t[i].n && bytes_eq(out, buf_view(&want)), "%s %s: %u, %.*s %s", t[i].charset, t[i].hex, n,
+              BYTES_FMT(out), err.msg);
+        CHECK(charset_utf8_valid(out) == out.n, "%s %s: not UTF-8", t[i].charset, t[i].hex);
+        buf_free(&want);
+        free((void *)(uintptr_t)in.p);
+    }
+    arena_free(a);
+}
+
 static void numbers(void)
 {
     static const struct {
@@ -152,6 +199,7 @@ int main(void)
 {
     numbers();
     conversions();
+    replacing();
     pthread_t t[2];
     bool ok[2];
     for (int i = 0; i < 2; i++)
