@@ -62,13 +62,38 @@ static bool no_longer(const struct slot *slot, uint64_t lsn, uint64_t oldest, st
         slot_path(slot), (unsigned long long)lsn, (unsigned long long)oldest);
 }
 
+/* A reader that goes on behind a segment wants the one that begins exactly there: no list of all is needed, which would make
+ * reading n segments cost n * n. */
+static struct segment *open_named(const struct slot *slot, uint64_t lsn)
+{
+    struct slot_segment s = { .first_lsn = lsn };
+    struct segment *g = NULL;
+    struct err ignored; /* what is wrong shows again when it is looked for in the list */
+    segment_name(lsn, s.name);
+    return segment_open(slot_dirfd(slot), s.name, &g, &ignored) ? g : NULL;
+}
+
+static bool is_of(const struct slot *slot, const struct segment *g, struct err *err)
+{
+    return memcmp(segment_header(g)->slot, slot_uuid(slot), 16) == 0 ||
+           err_set(err, ERR_CORRUPT, "slot %s: segment %s belongs to another slot", slot_path(slot), segment_file(g));
+}
+
 /* Opens the segment that holds lsn. ERR_LOST when it was removed. */
 static bool open_for(const struct slot *slot, uint64_t lsn, struct segment **out, struct err *err)
 {
     for (int try = 1;; try++) {
         struct slot_segment *seg;
-        struct segment *g = NULL;
+        struct segment *g = open_named(slot, lsn);
         size_t n;
+        if (g != NULL) {
+            if (is_of(slot, g, err)) {
+                *out = g;
+                return true;
+            }
+            segment_close(g);
+            return false;
+        }
         if (!slot_segments(slot, &seg, &n, err))
             return false;
         size_t i = covering(seg, n, lsn);
@@ -83,8 +108,7 @@ static bool open_for(const struct slot *slot, uint64_t lsn, struct segment **out
         else
             err_ctx(err, "slot %s", slot_path(slot));
         free(seg);
-        if (ok && memcmp(segment_header(g)->slot, slot_uuid(slot), 16) != 0) {
-            err_set(err, ERR_CORRUPT, "slot %s: segment %s belongs to another slot", slot_path(slot), segment_file(g));
+        if (ok && !is_of(slot, g, err)) {
             segment_close(g);
             return false;
         }

@@ -182,6 +182,37 @@ static void round_trip(unsigned seed)
         relation_unref(rel[i]);
 }
 
+/* Sums of two sorted lists, however they interleave: relation numbers that only one has, that both have, none at all. */
+static void sums(void)
+{
+    enum { IDS = 6 };
+    for (unsigned in = 0; in < 1u << (2 * IDS); in++) {
+        struct table_counts more[IDS], *counts = NULL;
+        size_t n = 0, nmore = 0, want = 0, at = 0;
+        for (unsigned i = 0; i < IDS; i++)
+            if ((in >> i & 1) != 0) {
+                struct table_counts one = { .relation = i * 10, .inserts = 1, .updates = i };
+                MUST(table_counts_add(&counts, &n, &one, 1, &err));
+            }
+        for (unsigned i = 0; i < IDS; i++)
+            if ((in >> (IDS + i) & 1) != 0)
+                more[nmore++] = (struct table_counts){ .relation = i * 10, .inserts = 2, .deletes = 5 };
+        MUST(table_counts_add(&counts, &n, more, nmore, &err));
+        for (unsigned i = 0; i < IDS; i++) {
+            unsigned a = in >> i & 1, b = in >> (IDS + i) & 1;
+            if (a + b == 0)
+                continue;
+            want++;
+            CHECK(at < n && counts[at].relation == i * 10 && counts[at].inserts == a + 2 * b &&
+                      counts[at].updates == a * i && counts[at].deletes == 5 * b,
+                  "sum of relation %u, case %u", i * 10, in);
+            at++;
+        }
+        CHECK(n == want, "%zu relations instead of %zu, case %u", n, want, in);
+        free(counts);
+    }
+}
+
 /* Begin, commit, DDL and message fields, GTIDs of both flavours and none, in one frame. */
 static void fields(void)
 {
@@ -466,6 +497,7 @@ int main(void)
     refusals();
     split();
     size();
+    sums();
     for (unsigned seed = 1; seed <= 20; seed++)
         round_trip(seed);
     damaged();
