@@ -1,6 +1,8 @@
 /* apply_pipeline.c - see apply_pipeline.h.
  *
- * Positions: the destination's progress row is the only resume point; the .sub file in the slot follows it and drives retention only.
+ * Positions: the destination's progress row is the only resume point; the .sub file in the slot follows it, as far as it is on the
+ * destination's disk, and drives retention only. While more is on its way, commits do not wait for that disk (dest.lazy): a crash of
+ * the destination takes back the last of them, rows and progress together, and they are applied again.
  * When a destination transaction that spans several batches (one large source transaction) is lost, the stages are torn down and
  * everything starts again behind the last commit: what was read and transformed of it is gone with the rollback. */
 #include "apply_pipeline.h"
@@ -23,7 +25,8 @@ enum {
     FRAME_BYTES_QUEUED = 8 << 20,
     BATCHES_QUEUED = 2,
     CONFIRM_EVERY_US = 1000000, /* the .sub file is rewritten at most this often */
-    REFRESH_EVERY_US = 500000,  /* what the status tells of the slot is at most so old */
+    LAZY_US = 500000, /* commits wait for the disk at least so often: what a crash of the destination can take back */
+    REFRESH_EVERY_US = 500000, /* what the status tells of the slot is at most so old */
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 10000,
     IDLE_WAIT_MS = 500,            /* for a batch */
@@ -62,6 +65,8 @@ struct pipeline {
     struct workers *workers;                /* NULL: one batch at a time */
     int64_t worker_failed_us;               /* when a connection for one could not be made; 0: none lately */
     struct progress progress;               /* as of the last attach or commit */
+    struct progress durable; /* of that, what the destination has on disk: all that the slot may hear of */
+    int64_t durable_us;      /* when it was said to be */
     struct slot_sub registered;
     int64_t confirmed_at_us, refreshed_at_us;
     uint64_t confirmed_lsn;
@@ -302,17 +307,41 @@ static void refresh_slot(struct pipeline *p)
 static bool write_sub(struct pipeline *p, const char *state, const char *error, struct err *err)
 {
     fault_point("apply.before_confirm");
-    p->registered.confirmed_lsn = p->progress.lsn;
-    p->registered.confirmed_commit_us = p->progress.commit_us;
-    p->registered.applied_changes = p->progress.changes;
-    p->registered.changes = atomic_load(&p->status->applied_slot_changes);
-    p->registered.transactions = p->progress.transactions;
+    const struct progress *g = &p->durable;
+    p->registered.confirmed_lsn = g->lsn;
+    p->registered.confirmed_commit_us = g->commit_us;
+    p->registered.applied_changes = g->changes;
+    p->registered.changes = g->lsn == p->progress.lsn ? atomic_load(&p->status->applied_slot_changes) : 0;
+    p->registered.transactions = g->transactions;
     snprintf(p->registered.state, sizeof p->registered.state, "%s", state);
     snprintf(p->registered.error, sizeof p->registered.error, "%.*s", (int)sizeof p->registered.error - 1, error);
     if (!slot_sub_write(p->slot, &p->registered, err))
         return false;
-    p->confirmed_lsn = p->progress.lsn;
+    p->confirmed_lsn = g->lsn;
     return true;
+}
+
+static void is_durable(struct pipeline *p)
+{
+    p->durable = p->progress;
+    p->durable_us = clock_mono_us();
+    atomic_store(&p->status->durable_lsn, p->durable.lsn);
+}
+
+/* A destination without settle never sees it. */
+static bool may_be_lazy(const struct pipeline *p, const struct batch *b)
+{
+    return p->ops->settle != NULL && !b->barrier && batch_last_lsn(b) < atomic_load(&p->status->flushed_lsn) &&
+           clock_mono_us() - p->durable_us < LAZY_US;
+}
+
+/* Nothing is under way. If it fails, less is confirmed, that is all: the connection's fault shows at its next use. */
+static void settle(struct pipeline *p)
+{
+    struct err ignored;
+    if (p->durable.lsn != p->progress.lsn && p->dest != NULL && p->dest->ops->connected(p->dest) &&
+        p->dest->ops->settle(p->dest, &ignored))
+        is_durable(p);
 }
 
 /* False: the registration has ended, or went to another destination. */
@@ -345,7 +374,7 @@ static bool confirm(struct pipeline *p, const char *state, struct err *err)
 {
     struct err why;
     int64_t t = clock_mono_us();
-    if (t - p->confirmed_at_us < CONFIRM_EVERY_US || p->confirmed_lsn == p->progress.lsn)
+    if (t - p->confirmed_at_us < CONFIRM_EVERY_US || p->confirmed_lsn == p->durable.lsn)
         return true;
     p->confirmed_at_us = t;
     if (!still_registered(p, err))
@@ -377,7 +406,11 @@ static bool attach(struct pipeline *p, bool take, struct err *err)
     if (p->dest == NULL && !p->ops->open(p->sub, &p->dest, err))
         return false;
     p->progress.epoch = epoch;
-    return p->dest->ops->attach(p->dest, slot_uuid(p->slot), take, p->script_hash, &p->progress, err);
+    if (!p->dest->ops->attach(p->dest, slot_uuid(p->slot), take, p->script_hash, &p->progress, err))
+        return false;
+    if (take || p->progress.lsn < p->durable.lsn) /* taking it over is a commit of its own, and waits for the disk */
+        is_durable(p);
+    return true;
 }
 
 /* Waits and attaches again until it works. False: stop or a fault that will not pass. */
@@ -423,8 +456,8 @@ static void publish_progress(struct pipeline *p)
     atomic_store(&s->applied_slot_changes, all ? atomic_load(&s->flushed_changes) : 0);
 }
 
-/* What the destination has said of b counts once it is committed; of a piece, with the last one. */
-static void took(struct pipeline *p, const struct batch *b)
+/* What the destination has said of b counts once it is committed; of a piece, with the last one. lazy: it may not be on disk. */
+static void took(struct pipeline *p, const struct batch *b, bool lazy)
 {
     const struct batch_txn *t = &b->txns[b->ntxns - 1];
     struct buf g = { 0 };
@@ -445,6 +478,8 @@ static void took(struct pipeline *p, const struct batch *b)
     p->open_changes = p->open_transactions = 0;
     p->row_by_row = false;
     publish_progress(p);
+    if (!lazy)
+        is_durable(p);
 }
 
 /* The error ladder for one batch: batch, then row by row, then the policy; retries what may pass. */
@@ -454,11 +489,12 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
     for (;;) {
         enum apply_mode mode = p->row_by_row ? APPLY_ROWS : APPLY_BATCH;
         int64_t t0 = clock_mono_us();
+        p->dest->lazy = may_be_lazy(p, b);
         bool ok = p->dest->ops->apply(p->dest, b, mode, err);
         atomic_fetch_add(&p->status->apply_us, (unsigned long long)(clock_mono_us() - t0));
         p->latest[0] = p->dest->stats;
         if (ok) {
-            took(p, b);
+            took(p, b, p->dest->lazy);
             publish_dest(p);
             return RUN_DONE;
         }
@@ -489,7 +525,8 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
             publish_progress(p);
             return RUN_DONE;
         }
-        if (p->progress.lsn < before) /* a failover that lost commits, a restored backup: what it lacks comes again */
+        if (p->progress.lsn <
+            before) /* lazy commits, a failover that lost some, a restored backup: what it lacks comes again */
             slog(SLOG_WARN, "destination_went_back", kv_s("subscription", p->sub->name), kv_u("from_lsn", before),
                  kv_u("to_lsn", p->progress.lsn));
         return RUN_RESTART; /* a piece: the earlier ones went with the rollback */
@@ -554,7 +591,7 @@ static unsigned send_back(struct pipeline *p, struct job *jobs)
             jobs[n++] = j;
             continue;
         }
-        took(p, j.batch);
+        took(p, j.batch, j.lazy);
         batch_free(j.batch);
     }
     workers_reset(p->workers);
@@ -613,7 +650,7 @@ static enum outcome collect(struct pipeline *p, enum how_many what, struct err *
             return one_by_one(p, jobs, 1 + send_back(p, jobs + 1), err);
         }
         uint64_t lsn = batch_last_lsn(j.batch);
-        took(p, j.batch);
+        took(p, j.batch, j.lazy);
         publish_dest(p);
         batch_free(j.batch);
         if (!applied(p, lsn, err))
@@ -659,7 +696,9 @@ static enum outcome give(struct attempt *a, struct batch *b, struct err *err)
     if (!serial && !calm) {
         int worker = ready_worker(p);
         if (worker >= 0) {
-            workers_give(p->workers, worker, *dest_of(p, (unsigned)worker), b);
+            struct dest *d = *dest_of(p, (unsigned)worker);
+            d->lazy = may_be_lazy(p, b);
+            workers_give(p->workers, worker, d, b);
             return RUN_DONE;
         }
     }
@@ -683,8 +722,11 @@ static enum outcome apply_batches(struct attempt *a, struct err *err)
         bool end = b == NULL && queue_closed(a->batches) && queue_len(a->batches) == 0;
         if (b != NULL)
             r = give(a, b, err);
-        else if (under_way == 0 && !end && !confirm(p, "streaming", err))
-            return RUN_FAIL;
+        else if (under_way == 0 && !end) {
+            settle(p);
+            if (!confirm(p, "streaming", err))
+                return RUN_FAIL;
+        }
         under_way = p->workers == NULL ? 0 : workers_under_way(p->workers);
         if (r == RUN_DONE && under_way != 0 && !asked_to_stop(err))
             r = collect(p, end ? COLLECT_ALL : under_way == p->sub->workers ? COLLECT_ONE : COLLECT_FINISHED, err);
@@ -747,6 +789,7 @@ static bool register_sub(struct pipeline *p, struct err *err)
         p->progress.lsn = p->registered.confirmed_lsn;
         p->progress.commit_us = p->registered.confirmed_commit_us;
         p->progress.changes = p->registered.applied_changes;
+        is_durable(p);
     }
     struct buf place = { 0 };
     p->dest->ops->place(p->dest, &place);
@@ -943,6 +986,8 @@ bool apply_run(const struct subscription *sub, struct sub_status *status, struct
         ok = run(&p, err);
     }
     bool registered = p.registered.name[0] != '\0' && !p.deregistered;
+    if (registered && !(err->code == ERR_FENCED && !ok))
+        settle(&p);
     atomic_store(&status->state, ok ? SUB_STOPPED : SUB_ERROR);
     sub_status_error(status, ok ? "" : err->msg);
     struct err confirm_err;

@@ -95,7 +95,7 @@ static void family(struct buf *out, struct apply_status *a, const char *name, co
     {                                                                                                                  \
         return (double)atomic_load(&s->field);                                                                         \
     }
-COUNTER(applied_lsn)
+COUNTER(durable_lsn)
 COUNTER(flushed_lsn)
 COUNTER(changes)
 COUNTER(transactions)
@@ -142,7 +142,7 @@ static void metrics(void *ctx, struct buf *out)
     family(out, a, "rowtide_slot_lag_records", "gauge", "Records between the slot's flushed and the applied LSN",
            get_behind);
     family(out, a, "rowtide_slot_confirmed_lsn", "gauge", "Last commit that is durable at the destination",
-           get_applied_lsn);
+           get_durable_lsn);
     family(out, a, "rowtide_slot_flushed_lsn", "gauge", "Last commit that is durable in the slot", get_flushed_lsn);
     family(out, a, "rowtide_apply_changes_total", "counter", "Source changes applied, over all runs", get_changes);
     family(out, a, "rowtide_apply_source_transactions_total", "counter", "Source transactions applied, over all runs",

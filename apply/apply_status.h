@@ -16,6 +16,7 @@ struct sub_status {
     char name[SLOT_NAME_MAX + 1];
     atomic_int state;                           /* enum sub_state */
     atomic_ullong applied_lsn, flushed_lsn;     /* last commit at the destination; the slot's */
+    atomic_ullong durable_lsn;                  /* last commit that is on the destination's disk */
     atomic_llong applied_commit_us;             /* source's commit time of applied_lsn */
     atomic_llong heartbeat_us, clock_offset_us; /* from the slot's state */
     atomic_bool capture_streaming;

@@ -44,6 +44,9 @@ struct dest {
     struct turns *turns; /* NULL: alone */
     uint64_t ticket;
     bool sent_back;
+    /* Set before apply() where ops->settle is there: more is on its way, so the commit need not be on disk when apply()
+     * returns. A later commit that is, or settle(), covers all before it. */
+    bool lazy;
 };
 struct dest_ops {
     const char *name;   /* "postgresql" */
@@ -59,7 +62,8 @@ struct dest_ops {
     /* A row that the destination refuses: ERR_DATA / ERR_CONFLICT (not transient) naming LSN, table, key. Deadlocks,
      * serialization, lost connections: transient. The progress update that finds another epoch: ERR_FENCED. */
     bool (*apply)(struct dest *d, const struct batch *b, enum apply_mode mode, struct err *err);
-    void (*rollback)(struct dest *d); /* cannot fail; legal any time after open */
+    bool (*settle)(struct dest *d, struct err *err); /* on disk: all commits so far. NULL: they always are */
+    void (*rollback)(struct dest *d);                /* cannot fail; legal any time after open */
     bool (*connected)(struct dest *d);
     void (*refresh)(struct dest *d); /* another connection changed tables; only where concurrent */
     void (*close)(struct dest *d);   /* frees; NULL is fine */

@@ -97,6 +97,9 @@ static bool commit(struct postgres *p, const struct batch *b, struct err *err)
     if (p->unchecked && !pg_link_drain(p->link, err))
         return false;
     fault_point("apply.before_commit");
+    if (p->base.lazy &&
+        !pg_link_send(p->link, NULL, "SET LOCAL synchronous_commit = off", NULL, 0, -1, TAG_COMMIT, err))
+        return false;
     if (!pg_link_send(p->link, NULL, "COMMIT", NULL, 0, -1, TAG_COMMIT, err) || !pg_link_drain(p->link, err))
         return false;
     if (pg_link_failure(p->link)->set)
@@ -149,6 +152,13 @@ static bool apply_everything(struct postgres *p, const struct batch *b, enum app
         return false;
     p->unchecked = false;
     return !pg_link_failure(p->link)->set || postgres_failed(p, b, err);
+}
+
+/* A commit that waits, behind all those that did not: the WAL is one sequence. */
+static bool postgres_settle(struct dest *d, struct err *err)
+{
+    struct postgres *p = of(d);
+    return p->link != NULL ? pg_progress_settle(&p->progress, p->link, err) : not_connected(err);
 }
 
 static void postgres_rollback(struct dest *d)
@@ -276,6 +286,7 @@ const struct dest_ops dest_postgres_ops = {
     .open = postgres_open,
     .attach = postgres_attach,
     .apply = postgres_apply,
+    .settle = postgres_settle,
     .rollback = postgres_rollback,
     .connected = postgres_connected,
     .refresh = postgres_refresh,

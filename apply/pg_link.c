@@ -302,6 +302,11 @@ bool pg_link_prepare(struct pg_link *l, const char *name, const char *sql, const
     return ok == 1 ? after_send(l, (struct pending){ .want = -1, .tag = tag }, strlen(sql), err) : lost(l, err);
 }
 
+bool pg_link_flush(struct pg_link *l, struct err *err)
+{
+    return l->failure.set || pump(l, OUTSTANDING_BYTES, err);
+}
+
 bool pg_link_savepoint(struct pg_link *l, struct err *err)
 {
     return !l->unsynced || put_sync(l, err);
@@ -528,7 +533,7 @@ bool pg_link_open(const char *url, const char *application_name, struct pg_link 
                         "SET lock_timeout = '10s'; SET statement_timeout = 0; "
                         "SET idle_in_transaction_session_timeout = 0; "
                         "SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; "
-                        /* what is confirmed must be durable; stricter settings stay */
+                        /* what is confirmed must be durable; stricter settings stay (dest.lazy: for one transaction) */
                         "SELECT set_config('synchronous_commit', 'on', false) WHERE "
                         "current_setting('synchronous_commit') = 'off'",
                         err);

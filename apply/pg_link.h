@@ -41,6 +41,7 @@ bool pg_link_send(struct pg_link *l, const char *name, const char *sql, const st
                   long want, uint64_t tag, struct err *err);
 bool pg_link_prepare(struct pg_link *l, const char *name, const char *sql, const struct pg_param *params, unsigned n,
                      uint64_t tag, struct err *err);
+bool pg_link_flush(struct pg_link *l, struct err *err); /* what is queued goes out now; answers may be due */
 bool pg_link_savepoint(struct pg_link *l,
                        struct err *err); /* puts a sync, so that an error behind it leaves what is before it */
 /* COPY ... FROM STDIN, outside of pipeline mode until its end: waits for the answers that are due first. *started false:

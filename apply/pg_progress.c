@@ -95,6 +95,21 @@ bool pg_progress_read(const struct pg_progress *g, struct pg_link *l, struct pro
     return read_row(g, l, pg_sql_read, 2, NULL, out, err);
 }
 
+bool pg_progress_settle(const struct pg_progress *g, struct pg_link *l, struct err *err)
+{
+    char epoch[24];
+    const char *params[] = { g->slot, g->subscription, epoch };
+    PGresult *r;
+    snprintf(epoch, sizeof epoch, "%" PRIu64, g->epoch);
+    if (!pg_link_query(l, pg_sql_settle, params, 3, &r, err))
+        return false;
+    bool ours = PQntuples(r) == 1;
+    PQclear(r);
+    return ours ||
+           err_set(err, ERR_FENCED, "subscription %s: another rowtide-apply has taken it over (epoch %s was ours)",
+                   g->subscription, epoch);
+}
+
 bool pg_progress_attach(struct pg_progress *g, struct pg_link *l, const uint8_t slot[16], bool take,
                         const char *script_hash, struct progress *out, struct err *err)
 {

@@ -18,6 +18,9 @@ struct pg_progress { /* zeroes but for subscription: not attached */
 /* dest_ops.attach over one connection. */
 bool pg_progress_attach(struct pg_progress *g, struct pg_link *l, const uint8_t slot[16], bool take,
                         const char *script_hash, struct progress *out, struct err *err);
+/* Writes the row as it is, in a commit that is on disk when this returns: then all before it are. ERR_FENCED: the epoch is
+ * no longer ours. */
+bool pg_progress_settle(const struct pg_progress *g, struct pg_link *l, struct err *err);
 /* As it stands; all zero: there is no row. */
 bool pg_progress_read(const struct pg_progress *g, struct pg_link *l, struct progress *out, struct err *err);
 /* Queues the update up to the commit `last`, with what the open transaction adds to the counts. A failure with this tag

@@ -240,6 +240,9 @@ const char pg_sql_attach[] =
     "coalesce((SELECT b.script_hash FROM before AS b), '')";
 const char pg_sql_read[] = "SELECT " PROGRESS_COLUMNS "p.script_hash FROM rowtide.progress AS p "
                            "WHERE p.slot = $1::pg_catalog.uuid AND p.subscription = $2";
+const char pg_sql_settle[] =
+    "UPDATE rowtide.progress AS p SET applied_at = p.applied_at WHERE p.slot = $1::pg_catalog.uuid AND "
+    "p.subscription = $2 AND p.epoch = $3::pg_catalog.int8 RETURNING 1";
 const char pg_sql_advance[] =
     "WITH w AS (UPDATE rowtide.progress AS p SET lsn = $4::pg_catalog.int8, gtid = $5, file = $6, pos = "
     "$7::pg_catalog.int8, "

@@ -41,6 +41,7 @@ extern const char
     pg_sql_other_slot[]; /* $1 slot, $2 subscription: a row of another slot under this name, while ours has none */
 extern const char pg_sql_attach[]; /* $1 slot $2 subscription $3 script hash; returns progress, old hash */
 extern const char pg_sql_read[];   /* $1 slot $2 subscription: the same columns */
+extern const char pg_sql_settle[]; /* $1 slot $2 subscription $3 epoch: one row, if the epoch is current */
 extern const char pg_sql_advance
     []; /* $1 slot $2 subscription $3 epoch $4 lsn $5 gtid $6 file $7 pos $8 commit us $9 changes $10 transactions */
 extern const char pg_sql_dead

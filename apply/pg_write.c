@@ -12,6 +12,8 @@ enum {
     STATEMENTS_MAX = 1000,
     CHUNK_ROWS = 5000,
     CHUNK_BYTES = 1 << 20,
+    FIRST_ROWS = 500,                  /* the server is at work on these while the rest is encoded */
+    COPY_BYTES = 64 << 10,             /* handed on at a time */
     SPARE_ROWS = 32,                   /* an update of so many rows leaves out columns that none of them changes */
     COPY_ROWS = 500,                   /* from so many on, COPY is worth its round trips */
     VALUE_MAX = (1 << 30) - (1 << 16), /* PostgreSQL's field limit is 1 GB */
@@ -456,13 +458,14 @@ static size_t row_bytes(const struct shape *s, const struct val *row)
     return n;
 }
 
-/* Rows of g from `from` on that make one statement. */
-static size_t chunk(const struct pg_target *t, const struct plan_group *g, size_t from)
+/* Rows of g from `from` on, at least one: no more than so many, or so many bytes. */
+static size_t chunk(const struct pg_target *t, const struct plan_group *g, size_t from, size_t max_rows,
+                    size_t max_bytes)
 {
     size_t n = 0, bytes = 0;
-    while (from + n < g->n && n < CHUNK_ROWS) {
+    while (from + n < g->n && n < max_rows) {
         bytes += row_bytes(t->shape, g->new_rows[from + n]);
-        if (n != 0 && bytes > CHUNK_BYTES)
+        if (n != 0 && bytes > max_bytes)
             break;
         n++;
     }
@@ -546,7 +549,7 @@ static bool write_copy(struct pg_writer *w, struct pg_link *l, const struct pg_t
     if (!buf_ok(&w->sql, err))
         return false;
     for (size_t n, done; *copied < g->n; *copied += done) {
-        n = chunk(t, g, *copied);
+        n = chunk(t, g, *copied, CHUNK_ROWS, COPY_BYTES);
         if (w->data.cap > DATA_KEPT)
             buf_free(&w->data);
         buf_reset(&w->data);
@@ -586,11 +589,14 @@ bool pg_write_group(struct pg_writer *w, struct pg_link *l, const struct pg_targ
     if (copyable(t, g) && !write_copy(w, l, t, g, tag, &from, bad, err))
         return false;
     for (size_t n; from < g->n && !pg_link_failure(l)->set; from += n) {
-        n = chunk(t, g, from);
+        bool first = from == 0 && g->n > 4 * FIRST_ROWS;
+        n = chunk(t, g, from, first ? FIRST_ROWS : CHUNK_ROWS, CHUNK_BYTES);
         if (!send_chunk(w, l, t, g, from, n, tag, unchecked, bad, err)) {
             *bad += from;
             return false;
         }
+        if (first && !pg_link_flush(l, err))
+            return false;
     }
     return true;
 }

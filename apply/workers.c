@@ -140,7 +140,7 @@ void workers_give(struct workers *w, int worker, struct dest *dest, struct batch
 {
     struct worker *x = &w->worker[worker];
     pthread_mutex_lock(&w->lock);
-    x->job = (struct job){ .dest = dest, .batch = b };
+    x->job = (struct job){ .dest = dest, .batch = b, .lazy = dest->lazy };
     x->ticket = ++w->last;
     x->place = GIVEN;
     pthread_cond_broadcast(&w->given);

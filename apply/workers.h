@@ -16,6 +16,7 @@ struct job {
     bool ok;
     struct err err;          /* why not; of a batch that only went back: nobody knows */
     bool sent_back;          /* it was not at fault */
+    bool lazy;               /* dest.lazy, as it was given */
     struct dest_stats stats; /* of dest, afterwards */
     uint64_t us;             /* that it took */
 };

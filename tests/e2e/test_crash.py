@@ -1,11 +1,14 @@
 """kill -9 at named points and at random moments, and servers that restart: at the end the destination equals the source, and
 the count of applied changes proves that none was applied twice (I1, I2, I4)."""
+import json
 import random
 import time
+from pathlib import Path
 
 import pytest
 
 from rt import load
+from rt.util import wait_until
 
 TWO = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mariadb1011")
 SMALL = ("--segment-size", "64KiB", "--frame-size", "16KiB")
@@ -174,3 +177,38 @@ def test_dump_connection_is_killed(lab):
     capture.stop()
     apply.stop()
     check_all(lab, *load.TABLES)
+
+
+@pytest.mark.combos("libmariadb-mysql97")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_destination_crashes_while_behind(lab, workers):
+    """While it is behind, apply does not wait for the destination's disk at each commit, and a crash there takes some back: rows
+    and progress together, and never what the slot was told of."""
+    lab.own_pg(wal_writer_delay="10s", wal_writer_flush_after="1GB")    # nothing comes to disk by itself
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(100))", "CREATE TABLE n (k INT PRIMARY KEY, v INT)", "INSERT INTO n VALUES (1, 0)")
+    statements = []
+    for i in range(1500):
+        values = ",".join(f"({i * 8 + k}, REPEAT('{i} ', 9))" for k in range(8))
+        statements += ["BEGIN", f"INSERT INTO t VALUES {values}", f"UPDATE n SET v = {i}", f"DELETE FROM t WHERE id = {i * 8 - 3}", "COMMIT"]
+    lab.sql(*statements)
+    lab.capture("--once", *SMALL).run()
+    lab.keep_everything()
+    args = ("--create", "--workers", workers, "--batch-rows", "10")
+    sub, lost, told = Path(lab.slot) / "default.sub", 0, 0
+    for attempt in range(3):
+        apply = lab.apply(*args).start()
+        wait_until(lambda: "subscription_started" in apply.text(), "apply to start", every=0.01)
+        written = sub.stat().st_mtime_ns
+        wait_until(lambda: sub.stat().st_mtime_ns != written, "the slot to be told of progress", every=0.001)
+        before = lab.progress()
+        lab.pg.crash()
+        apply.kill9()
+        confirmed = next(s["confirmed_lsn"] for s in json.loads(lab.tool.run("status", lab.slot, "--json").stdout)["subscriptions"] if s["name"] == "default")
+        lab.pg.start()
+        after = lab.progress()
+        assert after["lsn"] >= confirmed, f"attempt {attempt}: confirmed {confirmed}, the destination has {after['lsn']}"
+        lost += after["lsn"] < before["lsn"]
+        told += confirmed > 0
+    assert lost and told, "no crash took anything back, or nothing was confirmed: this test shows nothing"
+    lab.apply(*args, "--once").run()
+    check_all(lab, "t", "n")

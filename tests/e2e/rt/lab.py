@@ -47,8 +47,8 @@ class World:
             self.servers[kind] = self.new_source(kind)
         return self.servers[kind]
 
-    def new_postgres(self):
-        return Postgres(self.new_dir("pg")).start()
+    def new_postgres(self, **options):
+        return Postgres(self.new_dir("pg"), **options).start()
 
     def shared_postgres(self):
         if self._pg is None:
@@ -111,8 +111,8 @@ class Lab:
         pg.sql(f"CREATE DATABASE {self.db}")
         return pg
 
-    def own_pg(self):
-        pg = self.world.new_postgres()
+    def own_pg(self, **options):
+        pg = self.world.new_postgres(**options)
         self.own.append(pg)
         return self.use_pg(pg)
 
