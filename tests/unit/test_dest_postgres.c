@@ -487,6 +487,10 @@ static void test_fencing(void)
     CHECK(!try(b, APPLY_BATCH, &err) && err.code != ERR_NONE, "the same LSN twice");
     batch_free(b);
     is("SELECT string_agg(id::text, ',' ORDER BY id) FROM shop.fence", "1,3");
+    static const uint8_t anew[16] = { 9 }; /* a slot that was made anew knows nothing of what was applied */
+    CHECK(!dest_postgres_ops.attach(dest, anew, true, "", &other, &err) && err.code == ERR_LOST &&
+              strstr(err.msg, "DELETE FROM rowtide.progress WHERE slot = '") != NULL,
+          "another slot under the same name: %s", err.msg);
     dest_postgres_ops.close(first);
 }
 
