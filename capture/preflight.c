@@ -255,10 +255,13 @@ static bool check_gtid(struct preflight_run *r)
     const char *mode = preflight_var(r, "gtid_mode");
     if (mode != NULL && strcmp(mode, "ON") == 0)
         return preflight_add(r, FIND_OK, "gtid", "", "gtid_mode = ON");
-    return preflight_add(
-        r, FIND_WARN, "gtid",
+    static const char step_by_step[] =
         "SET PERSIST enforce_gtid_consistency = ON; SET PERSIST gtid_mode = OFF_PERMISSIVE; SET PERSIST gtid_mode = "
-        "ON_PERMISSIVE; wait until Ongoing_anonymous_transaction_count is 0 everywhere; SET PERSIST gtid_mode = ON;",
+        "ON_PERMISSIVE; wait until Ongoing_anonymous_transaction_count is 0 everywhere; SET PERSIST gtid_mode = ON;";
+    static const char in_file[] = "my.cnf, section [mysqld]: gtid_mode = ON, enforce_gtid_consistency = ON, "
+                                  "log_slave_updates; then restart the server.";
+    return preflight_add(
+        r, FIND_WARN, "gtid", r->version < SINCE_PERSIST ? in_file : step_by_step,
         "gtid_mode is %s: the position is a file and an offset, which is lost with this server, so that capture cannot "
         "follow a failover",
         mode == NULL ? "missing" : mode);

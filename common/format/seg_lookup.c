@@ -43,7 +43,8 @@ static bool lookup_open(const char *path, uint64_t lsn, struct lookup *l, struct
     if (lsn + 1 < seg[0].first_lsn) {
         err_set(err, ERR_LOST,
                 "slot %s: LSN %llu is no longer there: its segments begin at LSN %llu (older ones were removed by "
-                "retention)",
+                "retention); "
+                "what needs it must begin again: a fresh copy of the tables at the destination, and a new slot",
                 path, (unsigned long long)lsn, (unsigned long long)seg[0].first_lsn);
         goto fail;
     }

@@ -58,7 +58,8 @@ static bool no_longer(const struct slot *slot, uint64_t lsn, uint64_t oldest, st
 {
     return err_set(
         err, ERR_LOST,
-        "slot %s: LSN %llu is no longer there: its segments begin at LSN %llu (older ones were removed by retention)",
+        "slot %s: LSN %llu is no longer there: its segments begin at LSN %llu (older ones were removed by retention); "
+        "what needs it must begin again: a fresh copy of the tables at the destination, and a new slot",
         slot_path(slot), (unsigned long long)lsn, (unsigned long long)oldest);
 }
 

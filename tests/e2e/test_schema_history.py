@@ -280,6 +280,14 @@ def test_killed_around_ddl(lab):
         lab.tool.run("segment", "verify", slot)
 
 
+@pytest.mark.parametrize("which", ["mysql56-nogtid"])
+def test_advice_on_gtids_is_for_the_servers_version(lab):
+    """MySQL 5.6 goes to GTIDs by a restart only, and nothing can be persisted before 8.0."""
+    out = lab.tool.run("doctor", "--source", lab.source.url(), "--schema-server", lab.scratch.url(), "--tables", f"{lab.db}.*").stdout
+    advice = out[out.index("gtid_mode is OFF"):]
+    assert "my.cnf, section [mysqld]: gtid_mode = ON" in advice and "PERMISSIVE" not in out, out
+
+
 @ONE
 def test_what_is_refused(lab):
     """Where the history would have to guess, capture stops and says what to do."""

@@ -441,6 +441,18 @@ static void old_times(void)
         ok = row_reader_next(&r, a, row, row + 2, &more, &err);
     CHECK(ok && r.row == 2 && row[3].u.i64 == INT64_C(0x65e05840) * 1000000, "%d %s", ok, err.msg);
     row_reader_close(&r);
+    rows.n = 10;
+    buf_put(&rows, "\xfd\x40\x58\xe0\x65", 5); /* NULL in a column that cannot be it */
+    e.body = buf_view(&rows);
+    ok = row_reader_open(&r, &e, &fmt, defs, &err) && row_reader_next(&r, a, row, row + 2, &more, &err);
+    CHECK(!ok && strstr(err.msg, "not at its place") != NULL, "%d %s", ok, err.msg);
+    row_reader_close(&r);
+    rows.n = 9; /* rows of no column cannot be told apart, nor counted */
+    buf_put(&rows, "\0\xff\xff", 3);
+    e.body = buf_view(&rows);
+    ok = row_reader_open(&r, &e, &fmt, defs, &err);
+    CHECK(!ok && strstr(err.msg, "rows without any column") != NULL, "%d %s", ok, err.msg);
+    row_reader_close(&r);
     buf_free(&rows);
     free((void *)(uintptr_t)map.p);
     table_defs_free(defs);

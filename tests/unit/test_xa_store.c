@@ -4,6 +4,7 @@
 
 #include "file.h"
 #include "frame_any_row.h"
+#include "segment.h"
 #include "slog.h"
 #include "xa_store.h"
 #include "xid.h"
@@ -309,6 +310,21 @@ static void test_damage(void)
         CHECK(count(x, "x") == -1 && strstr(err.msg, base) != NULL, "byte %zu of rows: %s", i, err.msg);
         rows.p[i] ^= 0x41;
     }
+    for (size_t i = 1; i < rows.n; i++) { /* shorter than its frames say, and the index agrees */
+        struct xa_entry shorter = e;
+        struct xa_rows *r = NULL;
+        struct frame *f = NULL;
+        bool ok;
+        shorter.bytes = i;
+        write_file(name, bytes_of(rows.p, i));
+        ok = xa_rows_open(openat(slotfd, name, O_RDONLY | O_CLOEXEC), uuid, &shorter, &r, &err);
+        while (ok && (ok = xa_rows_next(r, &f, &err)) && f != NULL)
+            frame_unref(f);
+        if (r != NULL)
+            xa_rows_close(r);
+        CHECK(!ok && (strstr(err.msg, "truncated") != NULL || strstr(err.msg, "the index says") != NULL),
+              "%zu bytes: %s", i, err.msg);
+    }
     write_file(name, buf_view(&rows));
     CHECK(count(x, "x") == 3, "%s", err.msg);
     (void)unlinkat(slotfd, name, 0);
@@ -318,6 +334,26 @@ static void test_damage(void)
     xa_store_close(reopen(x, 404));
     buf_free(&index);
     buf_free(&rows);
+}
+
+/* A short index of many entries: nothing is allocated for what is not there. */
+static void test_counts(void)
+{
+    static const uint64_t counts[] = { 1, XA_ENTRIES_MAX, XA_ENTRIES_MAX + 1, UINT64_MAX };
+    struct frame_info none = { 0 };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct buf payload = { 0 }, index = { 0 };
+        struct xa_index got;
+        for (unsigned k = 0; k < 16; k++)
+            buf_u8(&payload, 7);
+        buf_varint(&payload, 5);
+        buf_varint(&payload, counts[i]);
+        CHECK(zblock_write_stored(ZB_XA_INDEX, &none, buf_view(&payload), &index, &err), "%s", err.msg);
+        CHECK(!xa_index_decode(buf_view(&index), &got, &err) && strstr(err.msg, "too many entries") != NULL,
+              "%llu entries: %s", (unsigned long long)counts[i], err.msg);
+        buf_free(&payload);
+        buf_free(&index);
+    }
 }
 
 int main(void)
@@ -331,6 +367,7 @@ int main(void)
     test_event();
     test_store();
     test_damage();
+    test_counts();
     test_places();
     (void)unlinkat(slotfd, XA_DIR "/" XA_INDEX, 0);
     (void)unlinkat(slotfd, XA_DIR, AT_REMOVEDIR);
