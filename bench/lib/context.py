@@ -23,7 +23,7 @@ class Context:
     def __init__(self, args):
         self.args, self.scale = args, args.scale
         self.tiny = args.scale < 0.01
-        self.rounds = args.rounds or (1 if self.tiny else 7)
+        self.rounds = args.rounds or 1          # bench/run knows how many of which suite
         os.environ["ROWTIDE_BUILD_MARIADB"] = args.build
         self.build = Build("libmariadb")
         root = Path(os.environ.get("ROWTIDE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rowtide")
@@ -82,6 +82,11 @@ class Context:
         server.stop()
         self.running.remove(server)
 
+    def discard(self, server):
+        """Ends a server whose data nobody needs any more: a MySQL without an orderly shutdown."""
+        server.kill9() if hasattr(server, "kill9") else server.stop()
+        self.running.remove(server)
+
     # ---- programs
     def capture_argv(self, source, slot, *more, **url):
         return self.build.argv("rowtide-capture", "--source", source.url(**{"ssl_mode": "DISABLED", **url}), "--slot", slot, *more)
@@ -104,8 +109,7 @@ class Context:
     def done_with(self, name):
         """Stops the workload's server: two servers at a time are enough for a small machine."""
         w = self.sources.pop(name)
-        w.server.kill9()        # a copy that nobody needs any more: no orderly shutdown
-        self.running.remove(w.server)
+        self.discard(w.server)
 
     def slot(self, name, whole=True):
         """A slot with the workload in sealed and open segments. whole: from the source's first event, with the tables' DDL and the rows that

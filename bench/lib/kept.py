@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from rt.sources import MySQL
@@ -48,18 +48,23 @@ def write(ctx, name, **options):
     return server, start, prepared, rows, [f for f in logs if first <= f[0] < logs[-1][0]]
 
 
+def describe(name, written):
+    """The Workload that write() has made, with its server."""
+    server, start, prepared, rows, files = written
+    count = "SELECT CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(GTID_SUBTRACT(@@GLOBAL.gtid_executed, '%s'), ':', -1), '-', %d) AS UNSIGNED)"
+    last, begin = (server.sql(count % (start, i))[0][0] for i in (-1, 1))
+    return Workload(name, start, [f[0] for f in files], sum(f[1] for f in files), rows, int(last - begin + 1), prepared,
+                    [r[0] for r in server.sql("SHOW TABLES FROM bench")], server)
+
+
 def generate(ctx, name, to):
     """Writes the workload's data directory and meta.json under `to`."""
     ctx.say(f"{name}: generating ({TITLE[name]})")
-    server, start, prepared, rows, files = write(ctx, name)
-    count = "SELECT CAST(SUBSTRING_INDEX(SUBSTRING_INDEX(GTID_SUBTRACT(@@GLOBAL.gtid_executed, '%s'), ':', -1), '-', %d) AS UNSIGNED)"
-    last, begin = (server.sql(count % (start, i))[0][0] for i in (-1, 1))
-    meta = Workload(name, start, [f[0] for f in files], sum(f[1] for f in files), rows, int(last - begin + 1), prepared,
-                    [r[0] for r in server.sql("SHOW TABLES FROM bench")])
-    ctx.stop(server)
+    meta = describe(name, write(ctx, name))
+    ctx.stop(meta.server)
     to.mkdir(parents=True)
-    subprocess.run(["mv", server.data, to / "data"], check=True)       # keeps the owner across file systems
-    (to / "meta.json").write_text(json.dumps({k: v for k, v in asdict(meta).items() if k != "server"}))
+    subprocess.run(["mv", meta.server.data, to / "data"], check=True)       # keeps the owner across file systems
+    (to / "meta.json").write_text(json.dumps({f.name: getattr(meta, f.name) for f in fields(meta) if f.name != "server"}))
 
 
 def place(ctx, name):
@@ -79,11 +84,14 @@ def place(ctx, name):
 
 
 def load(ctx, name):
-    """The workload with its server running on a copy of the kept data directory."""
-    kept = place(ctx, name)
-    w = Workload(**json.loads((kept / "meta.json").read_text()))
-    w.server = MySQL(ctx.world.new_dir(name), kept / "data", ctx.world.certs, server_id=100, options=SERVER).start()
-    ctx.running.append(w.server)
+    """The workload with its server running, on a copy of the kept data directory; a tiny one is not worth keeping."""
+    if ctx.tiny:
+        w = describe(name, write(ctx, name))
+    else:
+        kept = place(ctx, name)
+        w = Workload(**json.loads((kept / "meta.json").read_text()))
+        w.server = MySQL(ctx.world.new_dir(name), kept / "data", ctx.world.certs, server_id=100, options=SERVER).start()
+        ctx.running.append(w.server)
     ctx.say(f"{name}: {w.rows:,} rows in {w.transactions:,} transactions, {w.bytes / 1e6:.0f} MB of binlog")
     return w
 

@@ -11,13 +11,15 @@ from rt.programs import environment
 from rt.util import tail
 
 TICK = os.sysconf("SC_CLK_TCK")
+SAMPLE_S = 0.01
 
 
 @dataclass
 class Usage:
     wall: float             # seconds from start to the end of the last process
     cpu: float              # user + system seconds of all of them
-    rss: int                # bytes, highest resident size of the largest
+    rss: int                # bytes, highest resident size of the largest, seen every SAMPLE_S
+    written: int = 0        # bytes that all of them had written to disks
     server_cpu: float = 0.0  # seconds of the server meanwhile, when asked for
     extra: dict = field(default_factory=dict)
 
@@ -27,6 +29,16 @@ def process_cpu(pid):
     text = Path(f"/proc/{pid}/stat").read_text()
     f = text[text.rindex(")") + 2:].split()
     return (int(f[11]) + int(f[12])) / TICK
+
+
+def process_peak(pid):
+    """The highest resident size of a running process, bytes; 0 when it has ended."""
+    return next((int(line.split()[1]) * 1024 for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")), 0)
+
+
+def process_written(pid):
+    """Bytes that a running process has had written to disks."""
+    return next(int(line.split()[1]) for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("write_bytes"))
 
 
 def tree_cpu(pid):
@@ -73,31 +85,35 @@ def pipeline(argvs, log, server=None, stdout=None, env=None, cwd=None, timeout=9
 
 def gather(processes, began, log, timeout=900):
     """Waits for all; raises when one fails."""
-    cpu, rss, bad = 0.0, 0, []
-    deadline = time.monotonic() + timeout
+    deadline = began + timeout
+    rss, waiting = {p.pid: 0 for p in processes}, {os.pidfd_open(p.pid): p for p in processes}
+    try:
+        while waiting:
+            # What wait4 says of the peak is no less than what this interpreter had when it started the program: so the kernel is asked meanwhile.
+            for p in waiting.values():
+                rss[p.pid] = process_peak(p.pid) or rss[p.pid]
+            for fd in select.select(list(waiting), [], [], SAMPLE_S)[0]:
+                os.close(fd)
+                waiting.pop(fd)
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{next(iter(waiting.values())).args[0]} did not end in time:\n{tail(log)}")
+        wall = time.monotonic() - began
+    finally:
+        for fd, p in waiting.items():
+            os.close(fd)
+            p.kill()
+            p.wait()
+    cpu, written, bad = 0.0, 0, []
     for p in processes:
-        pid, status, use = wait4(p, deadline, log)
+        _, status, use = os.wait4(p.pid, 0)
         p.returncode = os.waitstatus_to_exitcode(status)
         cpu += use.ru_utime + use.ru_stime
-        rss = max(rss, use.ru_maxrss * 1024)
+        written += use.ru_oublock * 512
         if p.returncode != 0:
             bad.append(f"{p.args[0]} ended with {p.returncode}")
-    wall = time.monotonic() - began
     if bad:
         raise RuntimeError("; ".join(bad) + f":\n{tail(log)}")
-    return Usage(wall, cpu, rss)
-
-
-def wait4(p, deadline, log):
-    """os.wait4 with an end: polls gently, for the exit itself is what is timed."""
-    pidfd = os.pidfd_open(p.pid)
-    try:
-        if not select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            p.kill()
-            raise RuntimeError(f"{p.args[0]} did not end in time:\n{tail(log)}")
-    finally:
-        os.close(pidfd)
-    return os.wait4(p.pid, 0)
+    return Usage(wall, cpu, max(rss.values()), written)
 
 
 def in_turn(rounds, what):

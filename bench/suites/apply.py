@@ -78,7 +78,7 @@ def write_slots(ctx, size):
         slots[phase] = ctx.path(f"slot-{phase}")
         Daemon(ctx.build, "rowtide-capture", ["--source", source.url(ssl_mode="DISABLED"), "--slot", slots[phase], "--tables", "bench.*", "--once",
                                               "--start", f"gtid:{start}"], ctx.path("capture.log")).run(timeout=900)
-    ctx.stop(source)
+    ctx.discard(source)
     return slots
 
 

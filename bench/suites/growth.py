@@ -1,158 +1,212 @@
-"""Growth: throughput and memory from few tables to many, from one segment to many, from narrow rows to wide ones, from one subscription to many.
-Each case is measured in turn with the smallest; the smallest is also measured twice, which gives the noise of the run (A/A)."""
+"""Growth: throughput and memory from few tables to many, from narrow rows to wide ones, from one segment to many, from one subscription to many.
+Each case does the same work and is measured in turn with the smallest; the smallest is also measured twice, which gives the noise of the run (A/A).
+`--workloads tables,columns` runs only these parts."""
 import os
 import shutil
 import subprocess
 import time
 
-from lib.measure import gather, in_turn, run as measured
+from pymysql.constants import CLIENT
+
+from lib.measure import gather, in_turn, process_cpu, run as measured
 from lib.report import Result, median
 from lib.workloads import batches
 from rt.programs import environment
 
-TABLES = (10, 1000, 10000)
-SEGMENTS = (1, 100, 1000)
-COLUMNS = (5, 50, 500)
+TABLES, TABLE_ROWS = (10, 1000, 10000), 200_000
+COLUMNS, VALUES = (5, 50, 500), 20_000_000
+TEXT = (2, 4)               # which of each five columns are text
+SEGMENTS, SEGMENT_ROWS = (1, 100, 1000), 1_000_000
 SUBSCRIPTIONS = (1, 4, 16)
-ROUNDS = 3
+SEGMENT_MIN = 65536         # the smallest --segment-size
+IDLE_S = 20
+FLAT = 1.15                 # what counts as flat where the run itself is steadier than that
+AT_ONCE = 400               # statements in one packet
 
 
 def fresh(ctx, **options):
     s = ctx.mysql(innodb_buffer_pool_size="512M", innodb_flush_log_at_trx_commit="0", max_binlog_size="1G", innodb_redo_log_capacity="512M",
-                  innodb_file_per_table="OFF", table_open_cache="12000", table_definition_cache="12000", open_files_limit="20000", **options)
+                  innodb_file_per_table="OFF", table_open_cache="12000", table_definition_cache="12000", open_files_limit="20000",
+                  cte_max_recursion_depth="10000000", **options)
     s.sql("CREATE DATABASE bench")
     return s
 
 
+def send(source, statements):
+    """Runs many short statements, each its own transaction, without a round trip for each."""
+    c = source.connect("bench", client_flag=CLIENT.MULTI_STATEMENTS)
+    with c.cursor() as cur:
+        for lo, hi in batches(len(statements), AT_ONCE):
+            cur.execute(";".join(statements[lo:hi]))
+            while cur.nextset():
+                pass
+    c.close()
+
+
+def axis(ctx, sizes):
+    """A smoke test needs no more than two sizes, not the largest."""
+    return sizes[:2] if ctx.tiny else sizes
+
+
 def drop_servers(ctx):
     for s in [x for x in ctx.running if hasattr(x, "gtids")]:
-        s.kill9()
-        ctx.running.remove(s)
+        ctx.discard(s)
 
 
-class Part:
-    """A piece of binlog: from its GTID set on, `work` units."""
-
-    def __init__(self, ctx, source, name, work):
-        self.ctx, self.source, self.name, self.work = ctx, source, name, work
-
-    def __enter__(self):
-        self.start = self.source.gtids()
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def capture(self, *more, keep=None):
-        """A function of the round that captures this schema's part of the binlog with --once, whatever comes behind it."""
-        def once(n):
-            slot = keep or self.ctx.path("slot")
-            usage = measured(self.ctx.capture_argv(self.source, slot, "--tables", "bench.*", "--start", f"gtid:{self.start}", "--once", *more),
-                             self.ctx.path("growth.log"), server=self.source)
-            if keep is None:
-                shutil.rmtree(slot)
-            return usage
-        return once
+def capture(ctx, source, start, *more, keep=None, copy_of=None):
+    """A function of the round that captures what the source has behind the GTID set `start`, with --once. keep: the slot that stays;
+    copy_of: a slot that each round goes on with, in a copy."""
+    def once(n):
+        slot = keep or ctx.path("slot")
+        if copy_of is not None:
+            shutil.copytree(copy_of, slot)
+        usage = measured(ctx.capture_argv(source, slot, "--tables", "bench.*", "--start", f"gtid:{start}", "--once", *more), ctx.path("growth.log"),
+                         server=source)
+        if keep is None:
+            shutil.rmtree(slot)
+        return usage
+    return once
 
 
 def figures(ctx, axis, sizes, runs, work):
-    """runs: size -> function of the round. The first size is the base and is run twice a round."""
+    """runs: size -> function of the round; work: size -> units. The first size is the base and is run twice a round."""
     base = sizes[0]
-    got = in_turn(min(ctx.rounds, ROUNDS), {"again": runs[base], **runs})
-    per = {k: median([u.cpu / work[k if k != "again" else base] * 1e6 for u in v]) for k, v in got.items()}
-    wall = {k: median([work[k if k != "again" else base] / u.wall for u in v]) for k, v in got.items()}
-    noise = max(per["again"], per[base]) / min(per["again"], per[base])
-    out = [Result("growth", f"{axis} {base}", "noise of the run (A/A, cpu)", noise)]
+    got = in_turn(ctx.rounds, {"again": runs[base], **runs})
+    work = {"again": work[base], **work}
+    cpu = {k: median([u.cpu / work[k] * 1e6 for u in v]) for k, v in got.items()}
+    rate = {k: median([work[k] / u.wall for u in v]) for k, v in got.items()}
+
+    def noise(of):
+        return max(of["again"], of[base]) / min(of["again"], of[base])
+    out = [Result("growth", f"{axis} {base}", "noise of the run (A/A), cpu", noise(cpu)),
+           Result("growth", f"{axis} {base}", "noise of the run (A/A), units_per_s", noise(rate))]
     for k in sizes:
-        out += [Result("growth", f"{axis} {k}", "cpu_us_per_unit", per[k], per[base], f"{axis} {base}", max(1.15, noise * 1.05)),
-                Result("growth", f"{axis} {k}", "units_per_s", wall[k], wall[base], f"{axis} {base}", higher_is_better=True),
+        limit = None if k == base else max(FLAT, noise(cpu))
+        out += [Result("growth", f"{axis} {k}", "cpu_us_per_unit", cpu[k], cpu[base], f"{axis} {base}", limit),
+                Result("growth", f"{axis} {k}", "units_per_s", rate[k], rate[base], f"{axis} {base}", higher_is_better=True),
                 Result("growth", f"{axis} {k}", "peak_rss_mib", max(u.rss for u in got[k]) / 2**20)]
+    ctx.say(f"growth: {axis}: " + ", ".join(f"{k}: {cpu[k]:.3g} us" for k in sizes))
     return out
 
 
 def tables(ctx):
-    """The same number of single-row transactions over ever more tables. A server of its own for each, so that each binlog has one case only."""
-    rows, runs, work, sizes = ctx.n(100_000, 200), {}, {}, tuple(ctx.n(t, 2) for t in TABLES)
+    """The same number of single-row transactions over ever more tables. A server for each, so that a binlog has one case only."""
+    rows, runs, sizes = ctx.n(TABLE_ROWS, 200), {}, axis(ctx, tuple(max(i + 1, ctx.n(t)) for i, t in enumerate(TABLES)))
     for size in sizes:
         s = fresh(ctx)
-        c = s.connect("bench")
-        with c.cursor() as cur:
-            for t in range(size):
-                cur.execute(f"CREATE TABLE t{t} (id BIGINT PRIMARY KEY, a INT, b VARCHAR(40))")
-            with Part(ctx, s, f"tables {size}", rows) as part:
-                for i in range(rows):
-                    cur.execute(f"INSERT INTO t{i * 7919 % size} VALUES ({i}, {i % 97}, 'value {i % 1000}')")
-        c.close()
-        runs[size], work[size] = part.capture(), rows
-    out = figures(ctx, "tables", sizes, runs, work)
+        send(s, [f"CREATE TABLE t{t} (id BIGINT PRIMARY KEY, a INT, b VARCHAR(40))" for t in range(size)])
+        start = s.gtids()
+        send(s, [f"INSERT INTO t{i * 7919 % size} VALUES ({i}, {i % 97}, 'value {i % 1000}')" for i in range(rows)])
+        runs[size] = capture(ctx, s, start)
+        ctx.say(f"growth: {size} tables written")
+    out = figures(ctx, "tables", sizes, runs, dict.fromkeys(sizes, rows))
     drop_servers(ctx)
     return out
 
 
 def columns(ctx):
-    """The same number of values in ever wider rows, integers and texts."""
-    values, runs, work = ctx.n(6_000_000, 2000), {}, {}
-    for size in COLUMNS:
-        s = fresh(ctx, cte_max_recursion_depth="10000000")
-        ddl = ", ".join(f"c{i} {'INT' if i % 2 else 'VARCHAR(8)'}" for i in range(1, size))
+    """The same number of values in ever wider rows, three integers to two texts: cost by the value."""
+    values, runs, work, sizes = ctx.n(VALUES, 2000), {}, {}, axis(ctx, COLUMNS)
+    for size in sizes:
+        s, rows = fresh(ctx), max(2, values // size)
+        ddl = ", ".join(f"c{i} {'VARCHAR(8)' if i % 5 in TEXT else 'INT'}" for i in range(1, size))
         s.sql(f"CREATE TABLE wide (id BIGINT PRIMARY KEY, {ddl}) CHARACTER SET latin1", db="bench")
-        expr = ", ".join(f"n * {i}" if i % 2 else f"'text {i}'" for i in range(1, size))
-        rows = max(2, values // size)
-        with Part(ctx, s, f"columns {size}", rows * size) as part:
-            s.sql(*[f"INSERT INTO wide WITH RECURSIVE s(n) AS (SELECT {lo + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {hi}) SELECT n, {expr.replace('n *', 'n % 9973 *')} FROM s"
-                    for lo, hi in batches(rows, max(1, 200_000 // size))], db="bench")
-        runs[size], work[size] = part.capture(), rows * size
-    out = figures(ctx, "columns", COLUMNS, runs, work)
+        expr = ", ".join(f"'text {i % 5}'" if i % 5 in TEXT else f"n % 9973 * {1 + i % 5}" for i in range(1, size))
+        start = s.gtids()
+        s.sql(*[f"INSERT INTO wide WITH RECURSIVE s(n) AS (SELECT {lo + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {hi}) SELECT n, {expr} FROM s"
+                for lo, hi in batches(rows, max(1, 200_000 // size))], db="bench")
+        runs[size], work[size] = capture(ctx, s, start), rows * size
+        ctx.say(f"growth: rows of {size} columns written")
+    out = figures(ctx, "columns", sizes, runs, work)
     drop_servers(ctx)
     return out
 
 
+def apply(ctx, slot, name):
+    """The argv of an applier that writes JSON Lines to standard output, from the slot's first record on."""
+    return ctx.apply_argv(slot, "jsonl:-", "--name", f"{name}-{os.urandom(4).hex()}")
+
+
+def written_slots(ctx):
+    """(the source, its GTIDs before and after the rows, how many, slots that were made before: number of subscriptions registered -> slot)."""
+    rows, s, registered = ctx.n(SEGMENT_ROWS, 2000), fresh(ctx), {}
+    s.sql("CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b VARCHAR(128))", db="bench")
+    start = s.gtids()
+    for k in (0, axis(ctx, SUBSCRIPTIONS)[-1]):
+        registered[k] = ctx.path(f"{k}-registered")
+        capture(ctx, s, start, keep=registered[k])(0)
+        for i in range(k):
+            measured([*apply(ctx, registered[k], f"r{i}"), "--once"], ctx.path("apply.log"), stdout="/dev/null")
+    s.sql(*[f"INSERT INTO t WITH RECURSIVE s(n) AS (SELECT {lo + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {hi}) SELECT n, n % 97, CONCAT(SHA2(n, 256), SHA2(-n, 256)) FROM s"
+            for lo, hi in batches(rows, 500)], db="bench")
+    ctx.say(f"growth: {rows:,} rows written")
+    return s, start, rows, registered
+
+
 def segments(ctx):
-    """The same rows, applied to JSON Lines from slots with ever more segments; and how long capture takes to start on one."""
-    rows = ctx.n(2_000_000, 2000)
-    s = fresh(ctx, cte_max_recursion_depth="10000000")
-    s.sql("CREATE TABLE t (id BIGINT PRIMARY KEY, a INT, b VARCHAR(64))", db="bench")
-    with Part(ctx, s, "segments", rows) as part:
-        s.sql(*[f"INSERT INTO t WITH RECURSIVE s(n) AS (SELECT {lo + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {hi}) SELECT n, n % 97, SHA2(n, 256) FROM s"
-                for lo, hi in batches(rows, 500)], db="bench")
-    whole, slots, runs, work, found = ctx.path("whole-slot"), {}, {}, {}, {}
-    part.capture("--segment-size", "1GiB", keep=whole)(0)
-    bytes_ = sum(f.stat().st_size for f in whole.glob("*.seg"))
-    for size in SEGMENTS:
-        slots[size] = ctx.path(f"{size}-segments")
-        target = "1GiB" if size == 1 else f"{max(65536, bytes_ // size)}B"
-        part.capture("--segment-size", target, "--frame-size", f"{min(1 << 20, max(65536, bytes_ // size))}B", keep=slots[size])(0)
-        found[size] = len(list(slots[size].glob("*.seg")))
-
-        def read(n, slot=slots[size]):
-            return measured(ctx.apply_argv(slot, "jsonl:-", "--name", f"n{n}-{os.urandom(4).hex()}", "--once"), ctx.path("apply.log"), stdout="/dev/null")
-        runs[size], work[size] = read, rows
-    out = figures(ctx, "segments", SEGMENTS, runs, work)
+    """The same rows, applied to JSON Lines from slots with ever more segments; how long capture takes to start on one. Frames have one size in all,
+    which is that of the smallest segments."""
+    s, start, rows, registered = written_slots(ctx)
+    whole, slots, runs, found, sizes = ctx.path("whole-slot"), {}, {}, {}, axis(ctx, SEGMENTS)
+    capture(ctx, s, start, "--segment-size", "1GiB", keep=whole)(0)
+    size = sum(f.stat().st_size for f in whole.glob("*.seg"))
+    shutil.rmtree(whole)
+    for k in sizes:
+        slots[k] = ctx.path(f"{k}-segments")
+        capture(ctx, s, start, "--segment-size", "1GiB" if k == 1 else f"{max(SEGMENT_MIN, size // k)}B", "--frame-size", f"{SEGMENT_MIN}B", keep=slots[k])(0)
+        found[k] = len(list(slots[k].glob("*.seg")))
+        runs[k] = lambda n, slot=slots[k]: measured([*apply(ctx, slot, "n"), "--once"], ctx.path("apply.log"), stdout="/dev/null")
+    starts = in_turn(ctx.rounds, {k: capture(ctx, s, start, keep=slots[k]) for k in sizes})     # before anybody reads: then retention removes segments
+    out = figures(ctx, "segments", sizes, runs, dict.fromkeys(sizes, rows))
     out += [Result("growth", f"segments {k}", "segments in the slot", float(v)) for k, v in found.items()]
-    starts = in_turn(min(ctx.rounds, ROUNDS), {k: part.capture(keep=slots[k]) for k in SEGMENTS})
     out += [Result("growth", f"segments {k}", "capture start, wall_s", median([u.wall for u in v]), median([u.wall for u in starts[1]]), "segments 1")
-            for k, v in starts.items()]
-    return out + subscriptions(ctx, slots[SEGMENTS[1]], rows)
+            for k, v in starts.items() if k != 1]
+    return out, s, start, rows, registered, slots[sizes[1]]
 
 
-def subscriptions(ctx, slot, rows):
-    """Ever more appliers read the same slot at once: their total CPU."""
+def subscriptions(ctx, s, start, rows, registered, slot):
+    """Ever more appliers read the same slot at once: their total CPU. Capture with none and with many registered. Appliers with nothing to do."""
     def together(k):
         def once(n):
-            began, running = time.monotonic(), []
-            log = ctx.path("apply.log")
+            began, running, log = time.monotonic(), [], ctx.path("apply.log")
             with open(log, "ab") as err, open(os.devnull, "wb") as out:
                 for i in range(k):
-                    argv = ctx.apply_argv(slot, "jsonl:-", "--name", f"s{i}-{os.urandom(4).hex()}", "--once")
-                    running.append(subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment(None)))
+                    running.append(subprocess.Popen([*map(str, apply(ctx, slot, f"s{i}")), "--once"], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                                    env=environment(None)))
             return gather(running, began, log)
         return once
-    sizes = SUBSCRIPTIONS if not ctx.tiny else SUBSCRIPTIONS[:2]
-    return figures(ctx, "subscriptions", sizes, {k: together(k) for k in sizes}, {k: rows * k for k in sizes})
+    sizes = axis(ctx, SUBSCRIPTIONS)
+    out = figures(ctx, "subscriptions", sizes, {k: together(k) for k in sizes}, {k: rows * k for k in sizes})
+    out += figures(ctx, "capture, idle subscriptions", tuple(registered), {k: capture(ctx, s, start, copy_of=v) for k, v in registered.items()},
+                   dict.fromkeys(registered, rows))
+    if not ctx.tiny:
+        out += idle(ctx, next(iter(registered.values())))
+    return out
+
+
+def idle(ctx, slot):
+    """Appliers of a slot in which nothing happens."""
+    daemons = [ctx.daemon("rowtide-apply", "--slot", slot, "--to", "jsonl:/dev/null", "--name", f"idle{i}") for i in range(SUBSCRIPTIONS[-1])]
+    for d in daemons:
+        d.start().wait_event("subscription_started")
+    time.sleep(1)
+    before = [process_cpu(d.process.pid) for d in daemons]
+    time.sleep(IDLE_S)
+    used = sum(process_cpu(d.process.pid) for d in daemons) - sum(before)
+    for d in daemons:
+        d.stop()
+        ctx.running.remove(d)
+    return [Result("growth", f"subscriptions {len(daemons)}", "cpu_percent of each while idle", 100 * used / IDLE_S / len(daemons), target=0.5)]
 
 
 def run(ctx):
     out = []
-    for what in (tables, columns, segments):
-        out += what(ctx)
+    if ctx.wants("tables"):
+        out += tables(ctx)
+    if ctx.wants("columns"):
+        out += columns(ctx)
+    if ctx.wants("segments") or ctx.wants("subscriptions"):
+        got, *rest = segments(ctx)
+        out += got + subscriptions(ctx, *rest)
+        drop_servers(ctx)
     return out

@@ -1,24 +1,31 @@
-"""Latency: a commit at MySQL until it can be seen at PostgreSQL, both daemons and both servers here, everything durable, 200 single-row commits a
-second; beside PostgreSQL's logical replication between two servers, measured in the same way in turn. Idle CPU of the daemons. And a plot of
-throughput and lag while sysbench writes as fast as it can.
+"""Latency: a commit at the source until it can be seen at the destination, both daemons and all servers here, everything durable, 200
+single-row commits a second: MySQL through Rowtide into PostgreSQL, PostgreSQL's logical replication and MySQL's own replication, each between
+two servers of its own, in turn. What both daemons cost meanwhile and while idle. And a plot of throughput and lag while sysbench writes as
+fast as it can.
 
 Measured from the moment when the commit has returned to its client. The destination is asked in a loop over its own connection."""
 import os
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
 from lib import plot
-from lib.measure import process_cpu
+from lib.measure import process_cpu, process_peak, process_written
+from lib.pauses import LATE_S, Pauses
 from lib.report import Result, median, percentile
+from rt.sources import CDC_PASSWORD, CDC_USER
 from rt.util import as_server, free_port, wait_until
 
 RATE = 200
-IDLE_S = 10
+ROUND_S = 5
+WARM_S = 2
+IDLE_S = 20
 LIVE_S = 30
-DURABLE_MYSQL = {"sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1", "innodb_buffer_pool_size": "256M"}
+DURABLE_MYSQL = {"sync_binlog": "1", "innodb_flush_log_at_trx_commit": "1", "innodb_doublewrite": "ON", "innodb_buffer_pool_size": "256M"}
+TICKS = "CREATE TABLE ticks (id BIGINT PRIMARY KEY, v VARCHAR(60))"
 
 
 def fsync_ms(directory, n=400):
@@ -38,13 +45,12 @@ def fsync_ms(directory, n=400):
 class Watcher(threading.Thread):
     """Asks the destination for the highest number seen, and remembers when each number was first covered."""
 
-    def __init__(self, connection):
+    def __init__(self, connection, highest):
         super().__init__(daemon=True)
-        self.connection, self.seen_at, self.highest, self.stopping = connection, {}, 0, False
+        self.connection, self.seen_at, self.highest, self.stopping = connection, {}, highest, False
 
     def run(self):
         with self.connection.cursor() as cur:
-            cur.execute("SET search_path = bench, public")
             while not self.stopping:
                 cur.execute("SELECT id FROM ticks ORDER BY id DESC LIMIT 1")
                 row = cur.fetchone()
@@ -57,49 +63,68 @@ class Watcher(threading.Thread):
                     time.sleep(0.0001)
 
 
-def write_and_watch(source, destination, first, count):
-    """Commits rows first … first + count - 1 at RATE a second. Returns the milliseconds of each until it was seen."""
-    watcher = Watcher(destination)
-    watcher.highest = first - 1
-    watcher.start()
-    done = {}
-    begin = time.perf_counter()
-    with source.cursor() as cur:
-        for n in range(count):
-            pause = begin + n / RATE - time.perf_counter()
-            if pause > 0:
-                time.sleep(pause)
-            cur.execute("INSERT INTO ticks (id, v) VALUES (%s, %s)", (first + n, "x" * 40))
-            done[first + n] = time.perf_counter()
-    wait_until(lambda: watcher.highest >= first + count - 1, "the last commit to arrive")
-    watcher.stopping = True
-    watcher.join()
-    return [max(0.0, watcher.seen_at[i] - done[i]) * 1000 for i in done]
+@dataclass
+class Pair:
+    """A way from one server to another: connections to both, and what was written so far."""
+    name: str
+    source: object
+    destination: object
+    servers: tuple
+    written: int = 0
+
+    def measure(self, count):
+        """Commits `count` more rows at RATE a second. Returns of each when its commit had returned and when it was seen (perf_counter)."""
+        first, self.written = self.written + 1, self.written + count
+        watcher, done = Watcher(self.destination, first - 1), {}
+        watcher.start()
+        begin = time.perf_counter()
+        with self.source.cursor() as cur:
+            for n in range(count):
+                pause = begin + n / RATE - time.perf_counter()
+                if pause > 0:
+                    time.sleep(pause)
+                cur.execute("INSERT INTO ticks (id, v) VALUES (%s, %s)", (first + n, "x" * 40))
+                done[first + n] = time.perf_counter()
+        wait_until(lambda: watcher.highest >= self.written, f"{self.name}: the last commit to arrive")
+        watcher.stopping = True
+        watcher.join()
+        return [(at, max(at, watcher.seen_at[i])) for i, at in done.items()]
 
 
 def rowtide_pair(ctx):
-    """MySQL, PostgreSQL, capture, apply, and the daemons' HTTP ports."""
+    """MySQL and PostgreSQL, with both daemons between them: the pair, the daemons, their HTTP ports."""
     source, pg = ctx.mysql(**DURABLE_MYSQL), ctx.postgres()
     source.sql("CREATE DATABASE bench")
-    source.sql("CREATE TABLE ticks (id BIGINT PRIMARY KEY, v VARCHAR(60))", db="bench")
+    source.sql(TICKS, db="bench")
     pg.sql("CREATE DATABASE bench")
-    pg.sql("CREATE SCHEMA bench", "CREATE TABLE bench.ticks (id BIGINT PRIMARY KEY, v VARCHAR(60))", db="bench")
+    pg.sql("CREATE SCHEMA bench", TICKS.replace("ticks", "bench.ticks"), "ALTER DATABASE bench SET search_path = bench, public", db="bench")
     slot, port = ctx.path("live-slot"), {"rowtide-capture": free_port(), "rowtide-apply": free_port()}
     capture = ctx.daemon("rowtide-capture", "--source", source.url(ssl_mode="DISABLED"), "--slot", slot, "--tables", "bench.*", "--http", port["rowtide-capture"])
     capture.start().wait_event("streaming")
     apply = ctx.daemon("rowtide-apply", "--slot", slot, "--to", pg.url("bench"), "--create", "--http", port["rowtide-apply"])
-    return source, pg, capture, apply.start(), port
+    return Pair("rowtide", source.connect("bench"), pg.connect("bench"), (source, pg)), (capture, apply.start()), port
 
 
-def replica_pair(ctx):
+def postgres_pair(ctx):
     """Two PostgreSQL servers with logical replication of `ticks`."""
     a, b = ctx.postgres(), ctx.postgres()
     for pg in (a, b):
         pg.sql("CREATE DATABASE bench")
-        pg.sql("CREATE TABLE ticks (id BIGINT PRIMARY KEY, v VARCHAR(60))", db="bench")
+        pg.sql(TICKS, db="bench")
     a.sql("CREATE PUBLICATION p FOR TABLE ticks", db="bench")
     b.sql(f"CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port={a.port} user=postgres dbname=bench' PUBLICATION p WITH (synchronous_commit = on)", db="bench")
-    return a, b
+    return Pair("PostgreSQL logical replication", a.connect("bench"), b.connect("bench"), (a, b))
+
+
+def mysql_pair(ctx):
+    """Two MySQL servers, the second a replica of the first by GTIDs, with what both durably write by default."""
+    a, b = ctx.mysql(**DURABLE_MYSQL), ctx.mysql(**DURABLE_MYSQL)
+    b.sql(f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {a.port}, SOURCE_USER = '{CDC_USER}', SOURCE_PASSWORD = '{CDC_PASSWORD}', "
+          "SOURCE_AUTO_POSITION = 1, GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1", "START REPLICA")
+    a.sql("CREATE DATABASE bench")
+    a.sql(TICKS, db="bench")
+    wait_until(lambda: b.sql("SELECT 1 FROM information_schema.tables WHERE table_schema = 'bench' AND table_name = 'ticks'"), "the replica to have the table")
+    return Pair("MySQL replica", a.connect("bench"), b.connect("bench"), (a, b))
 
 
 def idle_cpu(daemons):
@@ -144,36 +169,62 @@ def live(ctx, source, port):
     return Result("latency", "live sysbench", "apply_behind_s", max(0.0, behind))
 
 
+def contest(ctx, pairs, daemons):
+    """Rounds in which each pair goes first in turn. Returns name -> spans of the commits of each round, fsync of each round, what the daemons cost
+    in each, and the pauses of the machine."""
+    count = 40 if ctx.tiny else RATE * ROUND_S
+    os.sync()       # what setting up has left to be written is nobody's latency
+    for pair in pairs:
+        pair.measure(20 if ctx.tiny else RATE * WARM_S)
+    got, disk, cost = {pair.name: [] for pair in pairs}, [], []
+    with Pauses() as pauses:
+        for n in range(ctx.rounds):
+            disk.append(fsync_ms(ctx.dir))
+            for i in range(len(pairs)):
+                pair = pairs[(n + i) % len(pairs)]
+                before = [(process_cpu(d.process.pid), process_written(d.process.pid)) for d in daemons]
+                got[pair.name].append(pair.measure(count))
+                if pair is pairs[0]:
+                    cost.append([(process_cpu(d.process.pid) - c, (process_written(d.process.pid) - w) / count) for d, (c, w) in zip(daemons, before)])
+            ctx.say(f"latency: round {n + 1}: p99 " + ", ".join(f"{name} {percentile(milliseconds(v[-1]), 99):.2f}" for name, v in got.items()) +
+                    f", fsync {disk[-1][1]:.2f} ms")
+    return got, disk, cost, pauses
+
+
+def milliseconds(spans):
+    return [(seen - done) * 1000 for done, seen in spans]
+
+
 def run(ctx):
-    source, pg, capture, apply, port = rowtide_pair(ctx)
-    a, b = replica_pair(ctx)
-    count = 40 if ctx.tiny else RATE * 5
-    first = 1
-    warm = 20
-    s, d = source.connect("bench"), pg.connect("bench")
-    rs, rd = a.connect("bench"), b.connect("bench")
-    write_and_watch(s, d, first, warm)
-    write_and_watch(rs, rd, first, warm)
-    first += warm
-    mine, theirs, disk = [], [], []
-    for _ in range(ctx.rounds):
-        disk.append(fsync_ms(ctx.dir))
-        mine.append(write_and_watch(s, d, first, count))
-        theirs.append(write_and_watch(rs, rd, first, count))
-        first += count
-    out = []
-    f50, f99 = median([x[0] for x in disk]), median([x[1] for x in disk])
-    for p, fsync, slack in ((50, f50, 1.0), (99, f99, 3.0)):
-        m, t = (median([percentile(x, p) for x in rounds]) for rounds in (mine, theirs))
-        out += [Result("latency", f"{RATE} commits/s", f"p{p}_ms", m, t, "PostgreSQL logical replication"),
-                Result("latency", f"{RATE} commits/s", f"p{p}_ms, limit: reference + fsync + {slack:g}", m, target=t + fsync + slack),
+    mine, daemons, port = rowtide_pair(ctx)
+    others = [postgres_pair(ctx), mysql_pair(ctx)]
+    got, disk, cost, pauses = contest(ctx, [mine, *others], daemons)
+    what, out = f"{RATE} commits/s", []
+
+    def of(p, rounds):
+        return median([percentile(milliseconds(x), p) for x in rounds])
+    for p, slack, k in ((50, 1.0, 0), (99, 3.0, 1)):
+        ms = {name: of(p, rounds) for name, rounds in got.items()}
+        fsync = median([x[k] for x in disk])
+        out += [Result("latency", what, f"p{p}_ms", ms[mine.name], ms[o.name], o.name) for o in others]
+        out += [Result("latency", what, f"p{p}_ms, limit: PostgreSQL's + fsync + {slack:g}", ms[mine.name], target=ms[others[0].name] + fsync + slack),
                 Result("latency", "disk", f"fsync_p{p}_ms", fsync)]
-    for server in (a, b):
-        ctx.stop(server)
+    # The same commits but for those that met a pause of the machine, which says more about who is slow than a few rounds of all of them do.
+    calm = {name: of(99, [[x for x in spans if not pauses.touch(*x)] for spans in rounds]) for name, rounds in got.items()}
+    out += [Result("latency", what, "p99_ms, machine not paused", calm[mine.name], calm[o.name], o.name) for o in others]
+    out += [Result("latency", "machine", f"pauses over {LATE_S * 1000:g} ms a minute", pauses.per_minute()),
+            Result("latency", "machine", "longest pause_ms", pauses.longest_ms())]
+    for i, program in enumerate(("capture", "apply")):
+        out += [Result("latency", what, f"{program}_cpu_s a round", median([c[i][0] for c in cost])),
+                Result("latency", what, f"{program}_written_bytes a commit", median([c[i][1] for c in cost]))]
+    for server in (s for pair in others for s in pair.servers):
+        ctx.discard(server)
     if not ctx.tiny:
-        for program, cpu in zip(("capture", "apply"), idle_cpu((capture, apply))):
+        for program, cpu in zip(("capture", "apply"), idle_cpu(daemons)):
             out.append(Result("latency", "idle", f"{program}_cpu_percent", cpu, target=0.5))
-    out.append(live(ctx, source, port))
-    for daemon in (apply, capture):
-        daemon.stop()
+    out.append(live(ctx, mine.servers[0], port))
+    for program, d in zip(("capture", "apply"), daemons):
+        out.append(Result("latency", "live sysbench", f"{program}_peak_rss_mib", process_peak(d.process.pid) / 2**20))
+    for d in reversed(daemons):
+        d.stop()
     return out
