@@ -4,6 +4,8 @@
 #include "dest_postgres.h"
 #include "fault.h"
 
+enum { TOUCHES_AHEAD = 16 };
+
 static bool sent_back(struct postgres *p, struct err *err)
 {
     p->base.sent_back = true;
@@ -19,23 +21,54 @@ static bool knows_all_targets(const struct postgres *p, const struct batch *b)
     return true;
 }
 
-/* Says what each row touches; late[i] is set for those that must wait for the turn. Returns their number. */
-static size_t find_late(struct postgres *p, const struct batch *b, bool *late)
+/* What each row of b touches, worked out before others have to wait for it. */
+struct touched {
+    struct touch *touches;
+    uint32_t *end; /* of each row's, in touches; ANYTHING: no one knows */
+    size_t n, cap;
+};
+#define ANYTHING UINT32_MAX
+
+static bool gather(const struct postgres *p, const struct batch *b, struct touched *t, struct err *err)
 {
-    struct touch touches[PG_TOUCHES_MAX];
-    size_t found = 0, n;
-    if (!knows_all_targets(p, b)) { /* tables may have to be made, or read while nobody changes them */
-        turns_touch_all(p->base.turns, p->base.ticket);
-        memset(late, true, b->nrows * sizeof *late);
-        return b->nrows;
+    *t = (struct touched){ .cap = b->nrows * 2 + PG_TOUCHES_MAX };
+    t->touches = arena_alloc(b->arena, t->cap * sizeof *t->touches, err);
+    t->end = arena_alloc(b->arena, (b->nrows + 1) * sizeof *t->end, err);
+    if (t->touches == NULL || t->end == NULL)
+        return false;
+    for (size_t i = 0, n; i < b->nrows; i++) {
+        if (t->cap - t->n < PG_TOUCHES_MAX) {
+            struct touch *more = arena_alloc(b->arena, t->cap * 2 * sizeof *more, err);
+            if (more == NULL)
+                return false;
+            memcpy(more, t->touches, t->n * sizeof *more);
+            t->touches = more;
+            t->cap *= 2;
+        }
+        bool known = pg_deps_row(pg_targets_get(&p->targets, b->rows[i].shape)->deps, &b->rows[i], t->touches + t->n,
+                                 &n);
+        t->n += known ? n : 0;
+        t->end[i] = known ? (uint32_t)t->n : ANYTHING;
     }
+    return true;
+}
+
+/* Says it; late[i] is set for rows that must wait for the turn. Returns their number. */
+static size_t find_late(struct postgres *p, const struct batch *b, const struct touched *t, bool *late)
+{
+    struct turns *turns = p->base.turns;
+    size_t found = 0, at = 0;
     for (size_t i = 0; i < b->nrows; i++) {
-        const struct outrow *r = &b->rows[i];
+        size_t ahead = at + TOUCHES_AHEAD < t->n ? at + TOUCHES_AHEAD : t->n;
         late[i] = true;
-        if (pg_deps_row(pg_targets_get(&p->targets, r->shape)->deps, r, touches, &n))
-            late[i] = turns_touch(p->base.turns, p->base.ticket, touches, n);
-        else
-            turns_touch_all(p->base.turns, p->base.ticket);
+        if (t->end[i] == ANYTHING) {
+            turns_touch_all(turns, p->base.ticket);
+        } else {
+            size_t n = t->end[i] - at;
+            turns_expect(turns, t->touches + ahead, t->n - ahead < n ? t->n - ahead : n);
+            late[i] = turns_touch(turns, p->base.ticket, t->touches + at, n);
+            at = t->end[i];
+        }
         found += late[i];
     }
     return found;
@@ -59,12 +92,17 @@ static bool early_first(const struct batch *b, const bool *late, size_t nlate, s
 bool postgres_early(struct postgres *p, const struct batch *b, struct batch *ordered, size_t *from, struct err *err)
 {
     struct turns *turns = p->base.turns;
-    bool *late = arena_zalloc(b->arena, b->nrows + 1, err);
-    if (late == NULL)
+    bool *late = arena_zalloc(b->arena, b->nrows + 1, err), known = knows_all_targets(p, b);
+    struct touched touched;
+    if (late == NULL || (known && !gather(p, b, &touched, err)))
         return false;
     if (!turns_enter(turns, p->base.ticket))
         return sent_back(p, err);
-    size_t nlate = find_late(p, b, late);
+    size_t nlate = b->nrows;
+    if (known)
+        nlate = find_late(p, b, &touched, late);
+    else /* tables may have to be made, or read while nobody changes them: everything waits */
+        turns_touch_all(turns, p->base.ticket);
     turns_entered(turns, p->base.ticket);
     *from = b->nrows - nlate;
     if (!early_first(b, late, nlate, ordered, err))

@@ -9,13 +9,10 @@
 
 enum { SLOTS_MIN = 1 << 14 };
 
-struct use {                 /* of a key, by a ticket; 0: none */
-    uint64_t ticket, before; /* before: the last other one */
-    bool late;
-};
-struct slot {
-    uint64_t key; /* 0: free */
-    struct use write, read;
+struct slot {             /* half a cache line: nearly every look at one misses the cache */
+    uint64_t key;         /* 0: free */
+    uint64_t write, read; /* the last ticket that did, twice, plus 1 when it did so late */
+    uint64_t read_before; /* the last ticket other than that that read; of writers it is known from late */
 };
 struct turns {
     pthread_mutex_t lock;
@@ -24,6 +21,7 @@ struct turns {
     atomic_ullong entered, committed; /* the last that did; set under lock */
     /* of whoever is entering */
     struct slot *slots; /* open addressing */
+    struct slot *spare; /* as many, for the next time that committed ones go; or NULL */
     size_t n, mask;
     uint64_t all; /* the last ticket that may have touched anything */
 };
@@ -56,6 +54,7 @@ void turns_free(struct turns *t)
     pthread_cond_destroy(&t->moved);
     pthread_mutex_destroy(&t->lock);
     free(t->slots);
+    free(t->spare);
     free(t);
 }
 
@@ -73,12 +72,22 @@ void turns_reset(struct turns *t)
 
 /* --- keys --- */
 
+static size_t home(uint64_t key, size_t mask)
+{
+    return (key ^ key >> 32) & mask;
+}
+
 static struct slot *find(struct slot *slots, size_t mask, uint64_t key)
 {
-    size_t at = (key ^ key >> 32) & mask;
+    size_t at = home(key, mask);
     while (slots[at].key != 0 && slots[at].key != key)
         at = (at + 1) & mask;
     return &slots[at];
+}
+
+static bool under_way(const struct slot *s, uint64_t committed)
+{
+    return s->write >> 1 > committed || s->read >> 1 > committed;
 }
 
 /* Makes room: committed uses go, and the table doubles if that does not help. */
@@ -89,32 +98,46 @@ static bool room(struct turns *t, size_t more)
         return true;
     size_t live = 0, cap = SLOTS_MIN;
     for (size_t i = 0; i <= t->mask; i++)
-        live += t->slots[i].write.ticket > committed || t->slots[i].read.ticket > committed;
+        live += under_way(&t->slots[i], committed);
     while (cap < (live + more) * 4)
         cap *= 2;
-    struct slot *slots = calloc(cap, sizeof *slots);
-    if (slots == NULL)
+    struct slot *slots = t->spare;
+    if (slots != NULL && cap == t->mask + 1)
+        memset(slots, 0, cap * sizeof *slots);
+    else if ((slots = calloc(cap, sizeof *slots)) == NULL)
         return false;
     for (size_t i = 0; i <= t->mask; i++)
-        if (t->slots[i].write.ticket > committed || t->slots[i].read.ticket > committed)
+        if (under_way(&t->slots[i], committed))
             *find(slots, cap - 1, t->slots[i].key) = t->slots[i];
-    free(t->slots);
+    if (slots != t->spare)
+        free(t->spare);
+    t->spare = cap == t->mask + 1 ? t->slots : NULL;
+    if (t->spare == NULL)
+        free(t->slots);
     t->slots = slots;
     t->mask = cap - 1;
     t->n = live;
     return true;
 }
 
-static bool in_the_way(const struct use *u, uint64_t ticket, uint64_t committed)
+static bool in_the_way(uint64_t use, uint64_t before, uint64_t ticket, uint64_t committed)
 {
-    return u->ticket == ticket ? u->late || u->before > committed : u->ticket > committed;
+    return use >> 1 == ticket ? (use & 1) != 0 || before > committed : use >> 1 > committed;
 }
 
-static void use(struct use *u, uint64_t ticket, bool late)
+static void use(uint64_t *use, uint64_t *before, uint64_t ticket, bool late)
 {
-    if (u->ticket != ticket)
-        *u = (struct use){ ticket, u->ticket, false };
-    u->late |= late;
+    if (*use >> 1 != ticket) {
+        *before = *use >> 1;
+        *use = ticket << 1;
+    }
+    *use |= late;
+}
+
+void turns_expect(const struct turns *t, const struct touch *touches, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(&t->slots[home(touches[i].key | 1, t->mask)], 1);
 }
 
 bool turns_touch(struct turns *t, uint64_t ticket, const struct touch *touches, size_t n)
@@ -127,14 +150,18 @@ bool turns_touch(struct turns *t, uint64_t ticket, const struct touch *touches, 
     }
     for (size_t i = 0; i < n && !late; i++) {
         const struct slot *s = find(t->slots, t->mask, touches[i].key | 1);
-        late = in_the_way(&s->write, ticket, committed) ||
-               (touches[i].write && in_the_way(&s->read, ticket, committed));
+        late = in_the_way(s->write, 0, ticket, committed) ||
+               (touches[i].write && in_the_way(s->read, s->read_before, ticket, committed));
     }
     for (size_t i = 0; i < n; i++) {
         struct slot *s = find(t->slots, t->mask, touches[i].key | 1);
+        uint64_t unused;
         t->n += s->key == 0;
         s->key = touches[i].key | 1;
-        use(touches[i].write ? &s->write : &s->read, ticket, late);
+        if (touches[i].write)
+            use(&s->write, &unused, ticket, late);
+        else
+            use(&s->read, &s->read_before, ticket, late);
     }
     return late;
 }

@@ -28,6 +28,8 @@ void turns_reset(struct turns *t);
 bool turns_enter(struct turns *t, uint64_t ticket);
 /* One row of the batch that is entering, in the source's order. True: late. Out of memory: late, and so is all behind. */
 bool turns_touch(struct turns *t, uint64_t ticket, const struct touch *touches, size_t n);
+/* Touches that come soon: their memory is fetched meanwhile. Changes nothing. */
+void turns_expect(const struct turns *t, const struct touch *touches, size_t n);
 /* A row that may touch anything: late, and everything behind it in this batch and later ones. */
 void turns_touch_all(struct turns *t, uint64_t ticket);
 void turns_entered(struct turns *t, uint64_t ticket);

@@ -3,7 +3,8 @@
  *   raw_pg URL TABLE KEY MODE [BATCH [CONNECTIONS]]
  *
  * Reads the table into memory (binary COPY), then measures one of: insert, update, delete (a statement over binary arrays
- * and a transaction for each BATCH rows, pipelined, two batches under way for each connection), copy (binary COPY of
+ * and a transaction for each BATCH rows, pipelined, two batches under way for each connection; only the last commit of each
+ * connection waits for the disk), copy (binary COPY of
  * everything, one transaction for each connection), row-insert, row-update, row-delete (a prepared statement and a round
  * trip a row, BATCH rows a transaction; BATCH 1: each its own). insert and copy empty the table first; connections share
  * the batches in turn. Column types: those with an array type; KEY is one column. Prints one line of JSON. */
@@ -242,7 +243,7 @@ static void pump(PGconn *c)
     }
 }
 
-static void send_batch(PGconn *c, const struct work *w, size_t from, size_t to)
+static void send_batch(PGconn *c, const struct work *w, size_t from, size_t to, bool last)
 {
     const struct data *d = w->d;
     const char *values[COLUMNS_MAX];
@@ -253,6 +254,7 @@ static void send_batch(PGconn *c, const struct work *w, size_t from, size_t to)
     }
     if (PQsendQueryParams(c, "BEGIN", 0, NULL, NULL, NULL, NULL, 0) == 0 ||
         PQsendQueryPrepared(c, "s", (int)w->nparams, values, lengths, formats, 0) == 0 ||
+        (!last && PQsendQueryParams(c, "SET LOCAL synchronous_commit = off", 0, NULL, NULL, NULL, NULL, 0) == 0) ||
         PQsendQueryParams(c, "COMMIT", 0, NULL, NULL, NULL, NULL, 0) == 0 || PQpipelineSync(c) == 0)
         die(c, "send");
     for (unsigned i = 0; i < w->nparams; i++)
@@ -283,7 +285,8 @@ static void arrays(PGconn **c, unsigned n, const struct work *w)
             receive_batch(c[turn]);
             under_way[turn]--;
         }
-        send_batch(c[turn], w, from, from + w->batch < d->nrows ? from + w->batch : d->nrows);
+        send_batch(c[turn], w, from, from + w->batch < d->nrows ? from + w->batch : d->nrows,
+                   from + n * w->batch >= d->nrows);
         under_way[turn]++;
     }
     for (unsigned i = 0; i < n; i++)

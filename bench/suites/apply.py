@@ -1,7 +1,8 @@
 """Apply into PostgreSQL from segments that lie there, as whole processes with --once, beside: the same rows by bare libpq (bench/raw_pg.c: the
 limit), PostgreSQL's logical replication of the same changes between two servers, and a prepared statement a row. Inserts, updates, deletes and a
-mix in transactions of many rows, and transactions of one row; one worker and two; without and with a typical transform. What Rowtide and libpq commit is durable when they go on;
-logical replication runs as PostgreSQL sets it up, which does not wait for each commit to be on disk (synchronous_commit = off).
+mix in transactions of many rows, and transactions of one row; one worker and two; without and with a typical transform. All three commit alike: not
+waiting for the disk at each batch (logical replication as PostgreSQL sets it up, with synchronous_commit = off; Rowtide waits each half second), and
+what Rowtide and libpq wrote is on disk when they end. A prepared statement a row waits at each commit.
 
 Also runs alone: bench/suites/apply.py [ROUNDS [SCALE]]."""
 import json
