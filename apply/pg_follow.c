@@ -132,19 +132,22 @@ static bool own_ddl(const struct follow *f, struct err *err)
         return rename_tables(f, &d, err);
     case DDL_TRUNCATE:
         return truncate_tables(f, &d, err);
+    case DDL_CREATE_TABLE:
+        if (!d.replaces)
+            return true;
+        break;
     case DDL_DROP_TABLE:
     case DDL_DROP_DATABASE:
-        slog(SLOG_INFO, "drop_not_followed", kv_s("subscription", f->targets->sub->name), kv_u("lsn", f->r->lsn),
-             kv_s("note", "what the source dropped stays at the destination"));
-        return true;
+        break;
     case DDL_OTHER:
-    case DDL_CREATE_TABLE:
     case DDL_CREATE_INDEX:
     case DDL_DROP_INDEX:
     case DDL_TRANSACTION:
     case DDL_DML:
-        break;
+        return true;
     }
+    slog(SLOG_INFO, "drop_not_followed", kv_s("subscription", f->targets->sub->name), kv_u("lsn", f->r->lsn),
+         kv_s("note", "what the source dropped stays at the destination"));
     return true;
 }
 

@@ -344,10 +344,10 @@ static bool has_select(struct parser *p)
 static void create(struct parser *p, struct ddl *d)
 {
     struct ddl_table t;
-    if (take(p, "OR"))
-        take(p, "REPLACE");
+    bool replaces = take(p, "OR") && take(p, "REPLACE");
     d->catalog = tok_in(p->t, catalog_words);
     if (take(p, "TABLE")) {
+        d->replaces = replaces;
         take_if_not_exists(p);
         if (!take_table(p, &t))
             return;

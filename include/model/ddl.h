@@ -61,6 +61,7 @@ struct ddl {
     struct ddl_clause *clauses;
     bool if_exists;
     bool as_select; /* CREATE TABLE ... SELECT */
+    bool replaces;  /* MariaDB: CREATE OR REPLACE TABLE, which drops one of that name */
     bool catalog;   /* DDL_OTHER that tables' definitions depend on: CREATE and ALTER DATABASE, a sequence's DDL */
 };
 struct ddl_context {

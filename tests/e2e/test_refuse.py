@@ -154,6 +154,17 @@ def test_a_statement_that_is_analyzed_while_it_changes_rows(lab):
     refused(lab.capture("--once"), "statement format", "ANALYZE UPDATE")
 
 
+@pytest.mark.combos("libmariadb-mariadb1011")
+def test_a_table_that_is_replaced_keeps_its_rows_and_says_so(lab):
+    prepare(lab)
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    lab.sql("CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, v VARCHAR(50))", "INSERT INTO t VALUES (100, 'new')")
+    lab.capture("--once").run()
+    assert "drop_not_followed" in lab.apply("--once").run()
+    assert lab.dest(f'SELECT count(*) FROM "{lab.db}".t') == [(6,)]
+
+
 @TWO
 def test_rows_that_change_places_with_those_of_a_partition(lab):
     """Without row events, and the statement alters another table than the captured one."""

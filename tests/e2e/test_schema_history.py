@@ -9,6 +9,7 @@ import pytest
 
 from rt.fidelity import witnessed
 from rt.lab import Lab
+from rt.sources import CDC_PASSWORD
 
 # client library, kind of source, its options
 SOURCES = {
@@ -286,6 +287,31 @@ def test_advice_on_gtids_is_for_the_servers_version(lab):
     out = lab.tool.run("doctor", "--source", lab.source.url(), "--schema-server", lab.scratch.url(), "--tables", f"{lab.db}.*").stdout
     advice = out[out.index("gtid_mode is OFF"):]
     assert "my.cnf, section [mysqld]: gtid_mode = ON" in advice and "PERMISSIVE" not in out, out
+
+
+@ONE
+def test_the_schema_servers_password(lab):
+    """From the URL, the environment and a file; never in a log, a process list or another file."""
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY)")
+    bare = lab.scratch.url(password=None)
+    lab.capture("--once", "--schema-server", bare, schema=False).run(env={"ROWTIDE_SCHEMA_PASSWORD": CDC_PASSWORD})
+    secret = lab.dir / "secret"
+    secret.write_text(CDC_PASSWORD + "\n")
+    secret.chmod(0o600)
+    lab.capture("--once", "--schema-server", bare, "--schema-password-file", secret, schema=False).run()
+    secret.write_text("Sekrit-but-wrong\n")
+    text = lab.capture("--once", "--schema-server", bare, "--schema-password-file", secret, schema=False, name="wrong").run(code=None)
+    assert "level=error" in text and "--schema-server" in text and "Sekrit" not in text, text
+    secret.unlink()
+    capture = lab.capture(name="running").start()
+    capture.wait_event("streaming")
+    with open(f"/proc/{capture.process.pid}/cmdline", "rb") as f:
+        shown = f.read()
+    assert b"--schema-server" in shown and b"Sekrit" not in shown, shown
+    capture.stop()
+    assert "Sekrit" not in capture.text()
+    for path in lab.slot.rglob("*"):
+        assert path.is_dir() or b"Sekrit" not in path.read_bytes(), path
 
 
 @ONE

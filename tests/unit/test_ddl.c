@@ -1,6 +1,6 @@
 /* test_ddl.c - what statements do to which tables. Each result is printed in a short form and compared as text:
  *
- *   KIND tables [if_exists] [select] | clause | clause
+ *   KIND tables [if_exists] [replaces] [select] | clause | clause
  *   +name type [null] [invisible] [key] [charset] [=literal | =NULL | =expr] [gen] [if_not_exists]     ADD COLUMN
  *   -name   ~old>new type ...   >schema.table (rename)   ok (harmless)   ROWS   ? (unknown) */
 #include "unit.h"
@@ -72,6 +72,7 @@ static void put_ddl(struct buf *b, const struct ddl *d)
     for (unsigned i = 0; i < d->ntables; i++)
         buf_printf(b, " %.*s.%.*s", BYTES_FMT(d->tables[i].schema), BYTES_FMT(d->tables[i].table));
     buf_str(b, d->if_exists ? " if_exists" : "");
+    buf_str(b, d->replaces ? " replaces" : "");
     buf_str(b, d->as_select ? " select" : "");
     for (unsigned i = 0; i < d->nclauses; i++)
         put_clause(b, &d->clauses[i]);
@@ -161,7 +162,7 @@ static const struct {
     /* CREATE, DROP, RENAME, indexes */
     { 0, "CREATE TABLE t (a int)", "CREATE db.t" },
     { 0, "CREATE TABLE IF NOT EXISTS s.t (a int) COMMENT 'select'", "CREATE s.t" },
-    { 0, "CREATE OR REPLACE TABLE t (a int)", "CREATE db.t" },
+    { 0, "CREATE OR REPLACE TABLE t (a int)", "CREATE db.t replaces" },
     { 0, "CREATE TEMPORARY TABLE t (a int)", "OTHER" },
     { 0, "CREATE /*!40001 TEMPORARY */ TABLE t (a int)", "OTHER" },
     { 0, "CREATE OR REPLACE TEMPORARY TABLE t (a int)", "OTHER" },

@@ -341,6 +341,7 @@ static void partial(void)
 {
     static const char map[] = "700000000000 0100 017300 017400 03 03f5f5 02 0404 07 010100 0407 026964 016a 016b";
     static const char full[] = "07 07", key_only[] = "01 02"; /* FULL and MINIMAL images, of a change of j alone */
+    static const char no_j[] = "07 05";                       /* NOBLOB of a table without a key, a change of k alone */
     static const char old[] = "00 05000000 08000000 02 0100 0700 050100 02000000 0401";
     static const struct {
         const char *images, *old, *now, *want;
@@ -354,6 +355,7 @@ static void partial(void)
         { full, old, "01 03 06 05000000", "5|NULL|NULL" },
         { full, old, "02 00 00 05000000 02000000 0402 02000000 0402", "!value options 0x2" },
         { full, "02 05000000 02000000 0401", "01 01 00 05000000 00000000 02000000 0402", "!that was NULL" },
+        { no_j, old, "01 02 00 05000000 00000000", "5|(absent)|true" },
         { key_only, "00 05000000", "01 00 00 02000000 0402", "(absent)|false|(absent)" },
         { key_only, "00 05000000", "01 01 01", "(absent)|NULL|(absent)" },
         { key_only, "00 05000000", "01 01 00 0a000000 00 04 245b305d 03 050200", "!column j" },

@@ -537,6 +537,31 @@ static void schema_history(void)
     free(seg);
     restart_knows(&f, "abc", "from a sealed segment that none follows");
     restart_knows(&f, "abc", "and from the one that was made then");
+    for (int round = 0; round < 2;
+         round++) { /* behind a part of its transaction: CREATE TABLE ... SELECT of many rows */
+        fixture_begin(f.b, f.gno + 1);
+        fixture_row(f.b, f.rel[0], f.gno + 1, 0);
+        fixture_append(&f);
+        change_schema(&f, "d");
+        if (round == 0) {
+            restart_knows(&f, "abc", "a crash in front of the COMMIT of a transaction in parts");
+            continue;
+        }
+        f.gno++;
+        fixture_row(f.b, f.rel[1], f.gno, 1);
+        fixture_commit(f.b, f.gno, 0);
+        fixture_append(&f);
+        fixture_flush(&f);
+        restart_knows(&f, "abcd", "a transaction in parts");
+    }
+    size_t before = fixture_segments(f.dir);
+    while (fixture_segments(f.dir) == before) {
+        fixture_txn(&f, 10, 0);
+        fixture_flush(&f);
+    }
+    restart_knows(&f, "abcd", "sealed");
+    struct seen s = seen_after(f.dir, 0);
+    CHECK(s.end == SEG_READ_END && s.n > 20, "readers pass over the history: %" PRIu64 " %s", s.n, err.msg);
     fixture_free(&f);
 }
 
