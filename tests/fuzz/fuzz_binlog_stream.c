@@ -21,13 +21,22 @@ static int slotfd;
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { OPT_MARIADB = 1, OPT_GTID = 2, OPT_SMALL_FRAMES = 4, OPT_DISCARD = 8, OPT_LATER = 16, MAX_EVENT = 1 << 20 };
+enum {
+    OPT_MARIADB = 1,
+    OPT_GTID = 2,
+    OPT_SMALL_FRAMES = 4,
+    OPT_DISCARD = 8,
+    OPT_LATER = 16,
+    OPT_REPLACE = 32,
+    MAX_EVENT = 1 << 20
+};
 
 struct fuzz {
     struct binlog_stream *s;
     struct frame_builder *b;
     uint64_t offset, open_lsn;
     uint8_t options;
+    bool between, again; /* after the last event: no transaction is open; the open one is to be read again */
 };
 
 static void require(bool ok)
@@ -125,7 +134,7 @@ static bool feed(struct fuzz *f, uint8_t type, uint8_t flags, struct bytes body)
         require(same_file && p->offset == before.offset);
         break;
     case STREAM_AGAIN:
-        cut(f);
+        f->again = true;
         break;
     case STREAM_ROWS_FULL:
     case STREAM_FAIL:
@@ -136,7 +145,8 @@ static bool feed(struct fuzz *f, uint8_t type, uint8_t flags, struct bytes body)
     if (p->flavor != GTID_NONE)
         require(gtid_set_subset(before.gtids, p->gtids));
     source_pos_clear(&before);
-    return r != STREAM_FAIL && r != STREAM_AGAIN;
+    f->between = r != STREAM_INSIDE && r != STREAM_AGAIN;
+    return r != STREAM_FAIL;
 }
 
 /* What opens every connection: an artificial ROTATE and FORMAT_DESCRIPTION, without checksums. */
@@ -217,7 +227,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         from.offset = 300;
     require(pattern_parse("s*.*,!s.skip*", &tables, &err));
     static const uint8_t uuid[16];
-    struct binlog_stream_options o = { .tables = tables, .max_event = MAX_EVENT };
+    struct binlog_stream_options o = { .tables = tables,
+                                       .max_event = MAX_EVENT,
+                                       .replace_invalid_text = (f.options & OPT_REPLACE) != 0 };
     require(xa_store_open(slotfd, uuid, &from, &o.xa, &err));
     f.b = frame_builder_new();
     require(f.b != NULL && binlog_stream_new(&o, &from, &f.s, &err));
@@ -227,15 +239,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         binlog_stream_reconnect(f.s, "server", true);
     bool ok = greet(&f, from.file, discard || (f.options & OPT_GTID) ? 4 : from.offset);
     struct event e;
+    struct cur open = c; /* where the open transaction begins */
+    unsigned readings = 0;
     while (ok && next_event(&c, file, &e)) {
         if (file && e.type == EV_FORMAT_DESCRIPTION)
             continue; /* greet has sent one, without checksums */
         if (e.type != 0) {
             ok = feed(&f, e.type, e.flags, e.body);
-            continue;
+            if (f.between)
+                open = c;
+            if (!f.again)
+                continue;
+            if (readings++ < 3) /* another server may be asked in the middle of it: then that is one more first one */
+                c = open;
         }
         cut(&f);
-        binlog_stream_reconnect(f.s, e.flags & 1 ? "server" : "other", false);
+        binlog_stream_reconnect(f.s, e.flags & 1 || f.again ? "server" : "other", false);
+        f.again = false;
         const struct source_pos *p = binlog_stream_position(f.s);
         char name[POSITION_FILE_MAX + 1];
         snprintf(name, sizeof name, "%s", p->file[0] == '\0' ? "b.000009" : p->file);
