@@ -42,12 +42,13 @@ def process_written(pid):
 
 
 def tree_cpu(pid):
-    """The same of a process and its descendants (PostgreSQL's backends)."""
+    """The same of a process and its descendants, those that have ended too (PostgreSQL's backends)."""
     total, todo = 0.0, [pid]
     while todo:
         p = todo.pop()
         try:
-            total += process_cpu(p)
+            text = Path(f"/proc/{p}/stat").read_text()
+            total += sum(map(int, text[text.rindex(")") + 2:].split()[11:15])) / TICK
             for t in Path(f"/proc/{p}/task").iterdir():
                 todo += [int(c) for c in (t / "children").read_text().split()]
         except (OSError, ValueError):

@@ -14,7 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     HERE = Path(__file__).resolve().parents[1]
     sys.path[:0] = [str(HERE), str(HERE.parent / "tests/e2e")]
-from lib.measure import run as run_program                 # noqa: E402
+from lib.measure import run as run_program, tree_cpu       # noqa: E402
 from lib.report import Result, machine, median, table     # noqa: E402
 from rt.programs import Daemon                             # noqa: E402
 
@@ -105,17 +105,22 @@ class Destination:
     def apply(self, slot, *more):
         self.count += 1
         self.rested()
+        before = tree_cpu(self.pg.process.pid), self.wal()
         u = run_program(self.ctx.apply_argv(slot, self.pg.url("bench"), "--once", "--name", f"n{self.count}", *more), self.ctx.path("apply.log"))
+        u.server_cpu, u.written = tree_cpu(self.pg.process.pid) - before[0], self.wal() - before[1]
         return u
 
+    def wal(self):
+        return int(self.sql("SELECT pg_current_wal_lsn() - '0/0'")[0][0])
+
     def rowtide(self, slots, *more):
-        """phase -> (rows a second, client's CPU us a row)."""
+        """phase -> (rows a second, client's CPU us a row, server's CPU us a row, bytes of WAL a row, client's peak memory)."""
         out = {}
         for phase in PHASES:
             if phase in ("insert", "mixed", "single"):
                 self.sql("DROP TABLE bench.t", PG_TABLE.format("bench") if "--transform" not in more else "SELECT 1")
             n, u = self.size.of(phase), self.apply(slots[phase], *more)
-            out[phase] = n / u.wall, u.cpu / n * 1e6
+            out[phase] = n / u.wall, u.cpu / n * 1e6, u.server_cpu / n * 1e6, u.written / n, u.rss
         self.sql("DROP TABLE IF EXISTS bench.t", PG_TABLE.format("bench"))
         return out
 
@@ -230,7 +235,10 @@ def run(ctx):
             out.append(compare(phase, one, rate(rows, phase), ROW))
         out += [compare(f"{phase}, 2 workers", two, one, "one worker", 1.4 if phase in ("insert", "update") else None),
                 compare(f"{phase}, transform", rate(got["script"], phase), one, "no transform", 0.75),
-                Result("apply", phase, "client_cpu_us_per_row", median([r[phase][1] for r in got["one"]]), target=1.5)]
+                Result("apply", phase, "client_cpu_us_per_row", median([r[phase][1] for r in got["one"]]), target=1.5),
+                Result("apply", phase, "server_cpu_us_per_row", median([r[phase][2] for r in got["one"]])),
+                Result("apply", phase, "server_wal_bytes_per_row", median([r[phase][3] for r in got["one"]])),
+                Result("apply", phase, "client_peak_rss_mib", max(r[phase][4] for r in got["one"]) / 2**20)]
     return out
 
 

@@ -25,8 +25,9 @@ AT_ONCE = 400               # statements in one packet
 
 
 def fresh(ctx, **options):
+    # One instance of the table cache: a connection uses one of many, and would open most of 10,000 tables anew for each statement.
     s = ctx.mysql(innodb_buffer_pool_size="512M", innodb_flush_log_at_trx_commit="0", max_binlog_size="1G", innodb_redo_log_capacity="512M",
-                  innodb_file_per_table="OFF", table_open_cache="12000", table_definition_cache="12000", open_files_limit="20000",
+                  innodb_file_per_table="OFF", table_open_cache="12000", table_open_cache_instances="1", table_definition_cache="12000", open_files_limit="20000",
                   cte_max_recursion_depth="10000000", **options)
     s.sql("CREATE DATABASE bench")
     return s
@@ -153,10 +154,12 @@ def segments(ctx):
     shutil.rmtree(whole)
     for k in sizes:
         slots[k] = ctx.path(f"{k}-segments")
-        capture(ctx, s, start, "--segment-size", "1GiB" if k == 1 else f"{max(SEGMENT_MIN, size // k)}B", "--frame-size", f"{SEGMENT_MIN}B", keep=slots[k])(0)
+        segment = "1GiB" if k == 1 else f"{max(SEGMENT_MIN, size // k)}B"
+        capture(ctx, s, start, "--segment-size", segment, "--frame-size", f"{SEGMENT_MIN}B", keep=slots[k])(0)
         found[k] = len(list(slots[k].glob("*.seg")))
         runs[k] = lambda n, slot=slots[k]: measured([*apply(ctx, slot, "n"), "--once"], ctx.path("apply.log"), stdout="/dev/null")
-    starts = in_turn(ctx.rounds, {k: capture(ctx, s, start, keep=slots[k]) for k in sizes})     # before anybody reads: then retention removes segments
+    # Before anybody reads: then retention removes segments.
+    starts = in_turn(ctx.rounds, {k: capture(ctx, s, start, keep=slots[k]) for k in sizes})
     out = figures(ctx, "segments", sizes, runs, dict.fromkeys(sizes, rows))
     out += [Result("growth", f"segments {k}", "segments in the slot", float(v)) for k, v in found.items()]
     out += [Result("growth", f"segments {k}", "capture start, wall_s", median([u.wall for u in v]), median([u.wall for u in starts[1]]), "segments 1")
