@@ -589,7 +589,7 @@ bool pg_write_group(struct pg_writer *w, struct pg_link *l, const struct pg_targ
     if (copyable(t, g) && !write_copy(w, l, t, g, tag, &from, bad, err))
         return false;
     for (size_t n; from < g->n && !pg_link_failure(l)->set; from += n) {
-        bool first = from == 0 && g->n > 4 * FIRST_ROWS;
+        bool first = from == 0 && g->n > (size_t)4 * FIRST_ROWS;
         n = chunk(t, g, from, first ? FIRST_ROWS : CHUNK_ROWS, CHUNK_BYTES);
         if (!send_chunk(w, l, t, g, from, n, tag, unchecked, bad, err)) {
             *bad += from;
