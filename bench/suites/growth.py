@@ -13,8 +13,8 @@ from lib.report import Result, median
 from lib.workloads import batches
 from rt.programs import environment
 
-TABLES, TABLE_ROWS = (10, 1000, 10000), 200_000
-COLUMNS, VALUES = (5, 50, 500), 20_000_000
+TABLES, TABLE_ROWS = (10, 1000, 10000), 100_000
+COLUMNS, VALUES = (5, 50, 500), 10_000_000
 TEXT = (2, 4)               # which of each five columns are text
 SEGMENTS, SEGMENT_ROWS = (1, 100, 1000), 1_000_000
 SUBSCRIPTIONS = (1, 4, 16)
@@ -27,8 +27,8 @@ AT_ONCE = 400               # statements in one packet
 def fresh(ctx, **options):
     # One instance of the table cache: a connection uses one of many, and would open most of 10,000 tables anew for each statement.
     s = ctx.mysql(innodb_buffer_pool_size="512M", innodb_flush_log_at_trx_commit="0", max_binlog_size="1G", innodb_redo_log_capacity="512M",
-                  innodb_file_per_table="OFF", table_open_cache="12000", table_open_cache_instances="1", table_definition_cache="12000", open_files_limit="20000",
-                  cte_max_recursion_depth="10000000", **options)
+                  innodb_file_per_table="OFF", table_open_cache="12000", table_open_cache_instances="1", table_definition_cache="12000",
+                  open_files_limit="20000", cte_max_recursion_depth="10000000", **options)
     s.sql("CREATE DATABASE bench")
     return s
 
@@ -138,8 +138,9 @@ def written_slots(ctx):
         capture(ctx, s, start, keep=registered[k])(0)
         for i in range(k):
             measured([*apply(ctx, registered[k], f"r{i}"), "--once"], ctx.path("apply.log"), stdout="/dev/null")
-    s.sql(*[f"INSERT INTO t WITH RECURSIVE s(n) AS (SELECT {lo + 1} UNION ALL SELECT n + 1 FROM s WHERE n < {hi}) SELECT n, n % 97, CONCAT(SHA2(n, 256), SHA2(-n, 256)) FROM s"
-            for lo, hi in batches(rows, 500)], db="bench")
+    insert = ("INSERT INTO t WITH RECURSIVE s(n) AS (SELECT {} UNION ALL SELECT n + 1 FROM s WHERE n < {}) "
+              "SELECT n, n % 97, CONCAT(SHA2(n, 256), SHA2(-n, 256)) FROM s")
+    s.sql(*[insert.format(lo + 1, hi) for lo, hi in batches(rows, 500)], db="bench")
     ctx.say(f"growth: {rows:,} rows written")
     return s, start, rows, registered
 
