@@ -3,7 +3,6 @@ the count of applied changes proves that none was applied twice (I1, I2, I4)."""
 import json
 import random
 import time
-from pathlib import Path
 
 import pytest
 
