@@ -84,7 +84,7 @@ static char *put_group(char *to, uint32_t v, unsigned digits)
         "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
     unsigned i = digits;
     for (; i >= 2; i -= 2, v /= 100)
-        memcpy(to + i - 2, pairs + v % 100 * 2, 2);
+        memcpy(to + i - 2, pairs + 2 * (size_t)(v % 100), 2);
     if (i == 1)
         to[0] = (char)('0' + v);
     return to + digits;

@@ -43,8 +43,8 @@ static bool sane(struct civil c)
 bool row_packed_datetime(int64_t packed)
 {
     uint64_t v = (uint64_t)packed;
-    return packed >= 0 && v >> 46 < 10000 * 13 && (v >> 36 & 31) < 24 && (v >> 30 & 63) < 60 && (v >> 24 & 63) < 60 &&
-           (v & 0xffffff) < US_PER_SECOND;
+    return packed >= 0 && v >> 46 < UINT64_C(10000) * 13 && (v >> 36 & 31) < 24 && (v >> 30 & 63) < 60 &&
+           (v >> 24 & 63) < 60 && (v & 0xffffff) < US_PER_SECOND;
 }
 
 static bool time_of(unsigned hours, unsigned min, unsigned sec, uint32_t usec, bool negative, int64_t *us)

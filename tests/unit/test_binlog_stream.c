@@ -688,13 +688,13 @@ static const struct test savepoints_spilled[] = {
       U ":1" },
     { "outer behind inner", G,
       TWICE("g 1;" GONE "q SAVEPOINT a;map t;ins 2 b;q SAVEPOINT b;map t;ins 3 c;q ROLLBACK TO b;q ROLLBACK TO a;map "
-                        "t;upd 1 a d;xid"),
+            "t;upd 1 a d;xid"),
       "BBIIIIIIIIIIIIIIR"
       "BBIIIIIIIIIIIIIIC B1,+t 1|a,=t 1|a > 1|d,C,",
       U ":1" },
     { "two of three", G,
       TWICE("g 1;" GONE "q SAVEPOINT a;map t;ins 2 b;q ROLLBACK TO a;map skip;ins 9 s;map t;ins 3 c;q SAVEPOINT b;map "
-                        "t;ins 4 d;q ROLLBACK TO b;map t;ins 5 e;xid"),
+            "t;ins 4 d;q ROLLBACK TO b;map t;ins 5 e;xid"),
       "BBIIIIIIIIIIIIIIIIIIR"
       "BBIIIIIIIIIIIIIIIIIIC B1,+t 1|a,+t 3|c,+t 5|e,C,",
       U ":1" },
