@@ -192,7 +192,9 @@ def test_destination_crashes_while_behind(lab, workers):
     lab.sql(*statements)
     lab.capture("--once", *SMALL).run()
     lab.keep_everything()
-    args = ("--create", "--workers", workers, "--batch-rows", "10")
+    script = lab.dir / "slow.lua"       # else all is applied before anybody has looked
+    script.write_text("function transform(c) local x = 0 for i = 1, 6000 do x = x + i end end\n")
+    args = ("--create", "--workers", workers, "--batch-rows", "10", "--transform", script)
     lost = told = 0
 
     def confirmed_lsn():
