@@ -1,7 +1,9 @@
 """kill -9 at named points and at random moments, and servers that restart: at the end the destination equals the source, and
 the count of applied changes proves that none was applied twice (I1, I2, I4)."""
 import json
+import os
 import random
+import signal
 import time
 
 import pytest
@@ -205,6 +207,7 @@ def test_destination_crashes_while_behind(lab, workers):
         known, apply = confirmed_lsn(), lab.apply(*args).start()
         wait_until(lambda: confirmed_lsn() > known, "the slot to be told of progress", every=0.01)
         time.sleep(0.1 * attempt)       # at once, what was told is the newest; later, there is more to lose
+        os.kill(apply.process.pid, signal.SIGSTOP)      # PostgreSQL writes each full page of WAL: nothing must follow what is lost
         before = lab.progress()
         lab.pg.crash()
         apply.kill9()
