@@ -3,6 +3,7 @@
  *
  * Invariants: I1 (only whole transactions), I2 (the position is taken at the end of one). */
 #include "binlog_stream_inside.h"
+#include "row_frame.h"
 
 #include <stdlib.h>
 
@@ -254,37 +255,44 @@ static bool room_for_row(struct binlog_stream *s, unsigned ncols, struct err *er
 
 enum { ARENA_PER_ROWS = 256 * 1024 }; /* values of many small rows share one reset */
 
+/* The open event's next row by the long way. */
+static bool next_row(struct binlog_stream *s, struct frame_builder *into, bool *more, struct err *err)
+{
+    const struct relation *rel = s->rows.def->rel;
+    if (!row_reader_next(&s->rows, s->arena, s->old_row, s->new_row, more, err))
+        return false;
+    if (!*more)
+        return true;
+    switch (s->rows.change) {
+    case ROW_INSERT:
+        return frame_add_insert(into, rel, s->new_row, err);
+    case ROW_UPDATE:
+        return frame_add_update(into, rel, s->old_row, s->new_row, err);
+    case ROW_DELETE:
+        return frame_add_delete(into, rel, s->old_row, err);
+    }
+    return false;
+}
+
 /* Rows of the open rows event until it ends or the builder is full. */
 enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size, struct err *err)
 {
-    const struct relation *rel = s->rows.def->rel;
     struct frame_builder *into = s->xa ? xa_store_builder(s->o.xa) : b;
+    uint64_t *count = s->rows.change == ROW_INSERT   ? &s->stats.inserts
+                      : s->rows.change == ROW_UPDATE ? &s->stats.updates
+                                                     : &s->stats.deletes;
     for (;;) {
-        bool more = false;
+        bool more = true;
         if (arena_used(s->arena) > ARENA_PER_ROWS)
             arena_reset(s->arena);
-        if (!row_reader_next(&s->rows, s->arena, s->old_row, s->new_row, &more, err))
+        unsigned n = row_frame_rows(&s->rows, into, frame_size, s->arena);
+        if (n == 0 && !next_row(s, into, &more, err))
             return stream_fail(s, err);
         if (!more)
             break;
-        bool ok = false;
-        switch (s->rows.change) {
-        case ROW_INSERT:
-            ok = frame_add_insert(into, rel, s->new_row, err);
-            s->stats.inserts += !s->xa; /* else counted when committed */
-            break;
-        case ROW_UPDATE:
-            ok = frame_add_update(into, rel, s->old_row, s->new_row, err);
-            s->stats.updates += !s->xa;
-            break;
-        case ROW_DELETE:
-            ok = frame_add_delete(into, rel, s->old_row, err);
-            s->stats.deletes += !s->xa;
-            break;
-        }
-        if (!ok)
-            return stream_fail(s, err);
-        s->changes++;
+        n += n == 0;
+        s->changes += n;
+        *count += s->xa ? 0 : n; /* else counted when committed */
         if (frame_builder_size(into) < frame_size)
             continue;
         if (!s->xa)
@@ -309,7 +317,6 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
     if (!row_reader_open(&s->rows, e, &s->fmt, s->defs, err))
         return stream_fail(s, err);
     s->rows_open = true;
-    s->rows.same_ok = true;
     if (s->rows.dummy || !s->rows.def->captured || s->rows.def->sequence || savepoint_skips_rows(s)) {
         bool statement_ends = (s->rows.flags & 1) != 0;
         end_rows(s);

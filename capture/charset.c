@@ -40,6 +40,18 @@ const struct charset *charset_by_name(struct bytes name)
     return NULL;
 }
 
+bool charset_has_ascii(const struct charset *pub)
+{
+    enum { KINDS = 1 << CHARSET_UTF8 | 1 << CHARSET_ASCII | 1 << CHARSET_ICONV | 1 << CHARSET_SINGLE };
+    const struct charset_info *cs = (const struct charset_info *)pub;
+    return (1U << cs->kind & KINDS) != 0 && cs->low == NULL;
+}
+
+bool charset_is_utf8(const struct charset *pub)
+{
+    return ((const struct charset_info *)pub)->kind == CHARSET_UTF8;
+}
+
 static size_t ascii_prefix(struct bytes b)
 {
     size_t i = 0;
@@ -52,28 +64,6 @@ static size_t ascii_prefix(struct bytes b)
     while (i < b.n && b.p[i] < 0x80)
         i++;
     return i;
-}
-
-/* Short strings are the most: no loop over their bytes, the last ones are looked at twice. */
-static bool is_ascii(struct bytes b)
-{
-    const uint8_t *p = b.p;
-    size_t n = b.n;
-    uint64_t seen = 0, word;
-    if (n < 4)
-        return n == 0 || ((p[0] | p[n / 2] | p[n - 1]) & 0x80) == 0;
-    if (n < 8) {
-        uint32_t first, last;
-        memcpy(&first, p, 4);
-        memcpy(&last, p + n - 4, 4);
-        return ((first | last) & 0x80808080U) == 0;
-    }
-    for (size_t i = 0; n - i >= 8; i += 8) {
-        memcpy(&word, p + i, 8);
-        seen |= word;
-    }
-    memcpy(&word, p + n - 8, 8);
-    return ((seen | word) & 0x8080808080808080U) == 0;
 }
 
 static bool is_tail(uint8_t b)
@@ -379,19 +369,12 @@ static bool multi(const struct charset_info *cs, struct bytes in, struct sink *o
     return by_iconv(cs, h, in, done, in.n, out, err);
 }
 
-/* Bytes below 0x80 mean ASCII, wherever a character begins. */
-static bool has_ascii(const struct charset_info *cs)
-{
-    enum { KINDS = 1 << CHARSET_UTF8 | 1 << CHARSET_ASCII | 1 << CHARSET_ICONV | 1 << CHARSET_SINGLE };
-    return (1U << cs->kind & KINDS) != 0 && cs->low == NULL;
-}
-
 static bool convert(const struct charset *pub, struct bytes in, struct arena *a, struct bytes *out, unsigned *replaced,
                     struct err *err)
 {
     const struct charset_info *cs = (const struct charset_info *)pub;
     *out = in;
-    if (cs->kind == CHARSET_BINARY || in.n == 0 || (has_ascii(cs) && is_ascii(in)))
+    if (cs->kind == CHARSET_BINARY || in.n == 0 || (charset_has_ascii(pub) && charset_ascii(in)))
         return true;
     size_t good = 0; /* bytes in front that stay as they are */
     if (cs->kind == CHARSET_UTF8 || cs->kind == CHARSET_ASCII) {

@@ -14,6 +14,9 @@ struct charset {
 /* By collation number (both servers share those below 1024; MariaDB has UCA-14.0 ones from 2048). NULL: unknown. */
 const struct charset *charset_of_collation(unsigned number);
 const struct charset *charset_by_name(struct bytes name);
+/* Bytes below 0x80 are ASCII wherever a character begins: a text of only such bytes is UTF-8 as it is. */
+bool charset_has_ascii(const struct charset *cs);
+bool charset_is_utf8(const struct charset *cs);
 /* in -> UTF-8: `in` itself when nothing needs conversion, else in the arena. ERR_CORRUPT when in is not valid in cs;
  * for utf8 columns invalid UTF-8 is ERR_CORRUPT too. Thread: each thread keeps its own iconv handles. */
 bool charset_to_utf8(const struct charset *cs, struct bytes in, struct arena *a, struct bytes *out, struct err *err);
@@ -24,5 +27,26 @@ bool charset_to_utf8_replacing(const struct charset *cs, struct bytes in, struct
 /* The length of the longest prefix of b that is valid UTF-8: b.n when all of it is. Surrogates and overlong forms are
  * not. */
 size_t charset_utf8_valid(struct bytes b);
+/* All bytes are below 0x80. Short strings are the most: no loop over their bytes, the last ones are looked at twice. */
+static inline bool charset_ascii(struct bytes b)
+{
+    const uint8_t *p = b.p;
+    size_t n = b.n;
+    uint64_t seen = 0, word;
+    if (n < 4)
+        return n == 0 || ((p[0] | p[n / 2] | p[n - 1]) & 0x80) == 0;
+    if (n < 8) {
+        uint32_t first, last;
+        memcpy(&first, p, 4);
+        memcpy(&last, p + n - 4, 4);
+        return ((first | last) & 0x80808080U) == 0;
+    }
+    for (size_t i = 0; n - i >= 8; i += 8) {
+        memcpy(&word, p + i, 8);
+        seen |= word;
+    }
+    memcpy(&word, p + n - 8, 8);
+    return ((seen | word) & 0x8080808080808080U) == 0;
+}
 
 #endif

@@ -9,6 +9,7 @@
 #include "json_walk.h"
 #include "row_decode.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -44,21 +45,53 @@ static bool spend(struct json *j, size_t n)
     return true;
 }
 
-/* How much from the front is ASCII that is printed as it is. Eight bytes at a time: a byte below 0x20 borrows from its top bit when 0x20 is
- * taken off, and one that is looked for becomes 0 by XOR, and borrows when 1 is taken off. A false alarm only costs time. */
-static size_t plain_prefix(struct bytes s)
+/* Not 0 when there is a byte in w, little-endian, that is not printed as it is, its top bit at the first such one: a byte below 0x20 borrows from
+ * its top bit when 0x20 is taken off, and one that is looked for becomes 0 by XOR, and borrows when 1 is taken off. A false
+ * alarm, behind the first one only, costs time. */
+static inline uint64_t not_plain(uint64_t w)
 {
     static const uint64_t each = 0x0101010101010101U, tops = 0x8080808080808080U;
+    return (w | (w - each * 0x20) | ((w ^ each * '"') - each) | ((w ^ each * '\\') - each)) & tops;
+}
+
+/* How much from the front is ASCII that is printed as it is. */
+static size_t plain_prefix(struct bytes s)
+{
     size_t i = 0;
     for (; s.n - i >= 8; i += 8) {
         uint64_t w;
         memcpy(&w, s.p + i, 8);
-        if (((w | (w - each * 0x20) | ((w ^ each * '"') - each) | ((w ^ each * '\\') - each)) & tops) != 0)
+        if (not_plain(w) != 0)
             break;
     }
     while (i < s.n && s.p[i] >= 0x20 && s.p[i] < 0x80 && s.p[i] != '"' && s.p[i] != '\\')
         i++;
     return i;
+}
+
+/* Keys and most strings are short and printed as they are: two loads and two stores, which go beyond them. */
+static inline bool put_short(struct json *j, struct bytes s)
+{
+    enum { HALF = 8, SHORT = 2 * HALF };
+    struct buf *out = j->out;
+    if (s.n > SHORT || j->end == NULL || j->end - s.p < SHORT ||
+        (out->cap - out->n < SHORT + 2 && !buf_grow(out, SHORT + 2)))
+        return false;
+    uint64_t low, high;
+    memcpy(&low, s.p, HALF);
+    memcpy(&high, s.p + HALF, HALF);
+    unsigned in_low = s.n < HALF ? (unsigned)s.n : HALF, in_high = (unsigned)s.n - in_low;
+    uint64_t special = in_low == 0 ? 0 : not_plain(le64toh(low)) << (64 - 8 * in_low);
+    special |= in_high == 0 ? 0 : not_plain(le64toh(high)) << (64 - 8 * in_high);
+    if (special != 0)
+        return false;
+    uint8_t *to = out->p + out->n;
+    to[0] = '"';
+    memcpy(to + 1, &low, HALF);
+    memcpy(to + 1 + HALF, &high, HALF);
+    to[s.n + 1] = '"';
+    out->n += s.n + 2;
+    return true;
 }
 
 static void put_plain(struct buf *out, struct bytes s)
@@ -76,6 +109,8 @@ static void put_plain(struct buf *out, struct bytes s)
 static bool put_string(struct json *j, struct bytes s)
 {
     static const char hex[] = "0123456789abcdef";
+    if (put_short(j, s))
+        return true;
     if (plain_prefix(s) == s.n) {
         put_plain(j->out, s);
         return true;
@@ -224,15 +259,6 @@ static size_t data_length(struct cur *c)
     return 0;
 }
 
-static void put_i64(struct buf *out, int64_t v)
-{
-    val_text(&(struct val){ .kind = VAL_I64, .u.i64 = v }, out);
-}
-static void put_u64(struct buf *out, uint64_t v)
-{
-    val_text(&(struct val){ .kind = VAL_U64, .u.u64 = v }, out);
-}
-
 /* v begins at the value and ends where its container does. */
 static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
 {
@@ -249,22 +275,22 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
         break;
     }
     case INT16:
-        put_i64(j->out, (int16_t)cur_le(&c, 2));
+        i64_text((int16_t)cur_le(&c, 2), j->out);
         break;
     case UINT16:
-        put_u64(j->out, cur_le(&c, 2));
+        u64_text(cur_le(&c, 2), j->out);
         break;
     case INT32:
-        put_i64(j->out, (int32_t)cur_le(&c, 4));
+        i64_text((int32_t)cur_le(&c, 4), j->out);
         break;
     case UINT32:
-        put_u64(j->out, cur_le(&c, 4));
+        u64_text(cur_le(&c, 4), j->out);
         break;
     case INT64:
-        put_i64(j->out, (int64_t)cur_le(&c, 8));
+        i64_text((int64_t)cur_le(&c, 8), j->out);
         break;
     case UINT64:
-        put_u64(j->out, cur_le(&c, 8));
+        u64_text(cur_le(&c, 8), j->out);
         break;
     case DOUBLE:
         ok = put_double(j, cur_le(&c, 8));
@@ -422,7 +448,7 @@ struct json_value json_root(struct bytes document)
 
 bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
 {
-    struct json j = { .budget = in.n, .out = out };
+    struct json j = { .budget = in.n, .out = out, .end = in.n == 0 ? NULL : in.p + in.n };
     size_t at = out->n;
     struct json_value root = json_root(in);
     if (!json_put(&j, &root, 0)) {

@@ -10,6 +10,7 @@ struct json {        /* one printing */
     size_t budget;   /* bytes of documents that may still be printed */
     const char *why; /* first failure (a literal), NULL while good */
     struct buf *out;
+    const uint8_t *end; /* of the document; NULL: there are several */
 };
 struct json_value {
     uint8_t type;

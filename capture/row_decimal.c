@@ -21,13 +21,13 @@ unsigned row_decimal_bytes(unsigned precision, unsigned scale)
            scale / GROUP_DIGITS * GROUP_BYTES + left_over_bytes[scale % GROUP_DIGITS];
 }
 
-struct groups {                  /* the number's bytes, sign taken off */
-    uint8_t b[BYTES_MAX + LOAD]; /* a group is read by one load, which may go beyond it */
+struct groups {               /* the number's bytes, sign taken off */
+    uint8_t b[BYTES_MAX + 8]; /* read and written by whole loads, which may go beyond it */
     size_t at;
     bool negative, bad;
 };
 
-static bool groups_read(struct cur *c, unsigned precision, unsigned scale, struct groups *g)
+static inline bool groups_read(struct cur *c, unsigned precision, unsigned scale, struct groups *g)
 {
     unsigned n = row_decimal_bytes(precision, scale);
     if (n == 0)
@@ -36,16 +36,22 @@ static bool groups_read(struct cur *c, unsigned precision, unsigned scale, struc
     if (c->why != NULL)
         return false;
     g->negative = (in.p[0] & 0x80) == 0;
-    uint8_t mask = g->negative ? 0xff : 0;
-    for (unsigned i = 0; i < n; i++)
-        g->b[i] = in.p[i] ^ mask;
+    uint64_t mask = g->negative ? UINT64_MAX : 0, word;
+    size_t i = 0;
+    for (; i < n && (size_t)(c->end - in.p) - i >= sizeof word; i += sizeof word) { /* may go beyond the number */
+        memcpy(&word, in.p + i, sizeof word);
+        word ^= mask;
+        memcpy(g->b + i, &word, sizeof word);
+    }
+    for (; i < n; i++)
+        g->b[i] = in.p[i] ^ (uint8_t)mask;
     g->b[0] ^= 0x80;
     g->at = 0;
     g->bad = false;
     return true;
 }
 
-static uint32_t group(struct groups *g, unsigned digits)
+static inline uint32_t group(struct groups *g, unsigned digits)
 {
     unsigned n = digits == GROUP_DIGITS ? GROUP_BYTES : left_over_bytes[digits];
     uint32_t v;
@@ -90,42 +96,45 @@ static char *put_group(char *to, uint32_t v, unsigned digits)
     return to + digits;
 }
 
+/* Without leading zeros; 0 is one digit. */
+static char *put_short_group(char *to, uint32_t v)
+{
+    unsigned digits = 1;
+    while (digits < GROUP_DIGITS && v >= powers[digits])
+        digits++;
+    return put_group(to, v, digits);
+}
+
 size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale, char out[ROW_DECIMAL_TEXT_MAX])
 {
     struct groups g;
     if (!groups_read(c, precision, scale, &g))
         return 0;
-    char digits[PRECISION_MAX + 1];
-    char *end = digits;
-    unsigned whole = precision - scale, left = whole % GROUP_DIGITS;
-    uint32_t v = group(&g, left), any = v;
-    end = put_group(end, v, left);
-    for (unsigned i = 0; i < whole / GROUP_DIGITS + scale / GROUP_DIGITS; i++) {
-        v = group(&g, GROUP_DIGITS);
-        any |= v;
-        end = put_group(end, v, GROUP_DIGITS);
-    }
-    v = group(&g, scale % GROUP_DIGITS);
-    any |= v;
-    put_group(end, v, scale % GROUP_DIGITS);
+    uint32_t v[PRECISION_MAX / GROUP_DIGITS + 2], any = 0;
+    unsigned left = (precision - scale) % GROUP_DIGITS, whole = (precision - scale) / GROUP_DIGITS + 1,
+             fraction = scale / GROUP_DIGITS, more = scale % GROUP_DIGITS, n = 0;
+    v[n++] = group(&g, left); /* 0 when there is no such group */
+    while (n < whole + fraction)
+        v[n++] = group(&g, GROUP_DIGITS);
+    uint32_t last = group(&g, more);
     if (g.bad) {
         cur_fail(c, "not a DECIMAL: too many digits in a group");
         return 0;
     }
-    unsigned skip = 0; /* leading zeros, but the last digit before the point stays */
-    while (skip + 1 < whole && digits[skip] == '0')
-        skip++;
+    for (unsigned i = 0; i < n; i++)
+        any |= v[i];
     char *to = out;
-    if (g.negative && any != 0)
+    if (g.negative && (any | last) != 0)
         *to++ = '-';
-    if (whole == 0)
-        *to++ = '0';
-    memcpy(to, digits + skip, whole - skip);
-    to += whole - skip;
-    if (scale != 0) {
+    unsigned i = 0;
+    while (i + 1 < whole && v[i] == 0)
+        i++;
+    to = put_short_group(to, v[i++]);
+    while (i < whole)
+        to = put_group(to, v[i++], GROUP_DIGITS);
+    if (scale != 0)
         *to++ = '.';
-        memcpy(to, digits + whole, scale);
-        to += scale;
-    }
-    return (size_t)(to - out);
+    while (i < n)
+        to = put_group(to, v[i++], GROUP_DIGITS);
+    return (size_t)(put_group(to, last, more) - out);
 }

@@ -50,6 +50,9 @@ int row_meta_bytes(uint8_t type);
 uint8_t row_real_type(uint8_t type, uint16_t meta);
 const char *row_type_name(uint8_t type); /* "TYPED_ARRAY", "?" */
 
+/* row_frame.c: how a column's values get into frames; behind row_value_define. */
+void row_frame_plan(struct wire_column *w, const struct column *col);
+
 /* row_temporal.c. scale: fractional digits, 0..6. False and c->why for what is no date or time. */
 unsigned row_temporal_bytes(uint8_t type, unsigned scale);
 bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val *out);

@@ -265,63 +265,8 @@ static bool read_image(struct row_reader *r, struct bytes present, unsigned npre
     return true;
 }
 
-enum { VAL_RAW = 0xff }; /* in old_row, within read_update: u.str is the value as it lies in the event */
-
-static bool skip_image(struct row_reader *r, struct val *row, struct err *err)
-{
-    const struct table_def *def = r->def;
-    struct bytes nulls;
-    if (!read_nulls(r, r->present_old, r->npresent_old, &nulls, err))
-        return false;
-    for (unsigned i = 0, k = 0; i < def->ncols; i++) {
-        const uint8_t *from = r->c.p;
-        if (!is_present(r->present_old, i))
-            row[i] = (struct val){ .kind = VAL_ABSENT };
-        else if (is_present(nulls, k++))
-            row[i] = (struct val){ .kind = VAL_NULL };
-        else if (row_value_skip(&r->c, &def->cols[i], &def->rel->cols[i], err))
-            row[i] = (struct val){ .kind = VAL_RAW, .u.str = { from, (size_t)(r->c.p - from) } };
-        else
-            return in_column(r, i, err);
-    }
-    return true;
-}
-
-static bool decode_raw(struct row_reader *r, unsigned i, struct arena *a, struct val *v, struct err *err)
-{
-    struct cur c = { r->c.start, v->u.str.p, v->u.str.p + v->u.str.n, NULL, 0 }; /* errors say where in the event */
-    return row_value_decode(&c, &r->def->cols[i], &r->def->rel->cols[i], a, v, err) || in_column(r, i, err);
-}
-
-/* Most columns of an update stay: their bytes are compared, and decoded once. */
-static bool read_update(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row,
-                        struct err *err)
-{
-    const struct table_def *def = r->def;
-    struct bytes nulls;
-    if (!skip_image(r, old_row, err) || !read_nulls(r, r->present_new, r->npresent_new, &nulls, err))
-        return false;
-    for (unsigned i = 0, k = 0; i < def->ncols; i++) {
-        struct val *old = &old_row[i];
-        const uint8_t *from = r->c.p;
-        if (!is_present(r->present_new, i))
-            new_row[i] = (struct val){ .kind = VAL_ABSENT };
-        else if (is_present(nulls, k++))
-            new_row[i] = (struct val){ .kind = VAL_NULL };
-        else if (!read_column(r, i, NULL, a, &new_row[i], err))
-            return false;
-        else if (old->kind == VAL_RAW && bytes_eq(old->u.str, bytes_of(from, (size_t)(r->c.p - from))))
-            old->kind = VAL_SAME;
-        if (old->kind == VAL_RAW && !decode_raw(r, i, a, old, err))
-            return false;
-    }
-    return true;
-}
-
 static bool read_row(struct row_reader *r, struct arena *a, struct val *old_row, struct val *new_row, struct err *err)
 {
-    if (r->change == ROW_UPDATE && r->same_ok && r->json_old == NULL)
-        return read_update(r, a, old_row, new_row, err);
     const struct val *before = r->json_old != NULL ? old_row : NULL;
     return (r->change == ROW_INSERT || read_image(r, r->present_old, r->npresent_old, NULL, a, old_row, err)) &&
            (r->change == ROW_DELETE || read_image(r, r->present_new, r->npresent_new, before, a, new_row, err));

@@ -13,6 +13,10 @@
 
 struct wire_column { /* how a column travels; private to the row decoders */
     uint8_t type;    /* MySQL type number, ENUM/SET/CHAR resolved */
+    uint8_t way;     /* row_frame.c's */
+    uint8_t size;    /* bytes of a value, or of the length in front of it */
+    bool prefixed;   /* there is such a length */
+    bool limited;    /* which is at most meta */
     uint16_t meta;
     const struct charset *charset; /* of character columns, enum and set; NULL for none */
     uint64_t *replaced; /* counts texts of which U+FFFD stands for bytes that are no character; NULL: those stop */
@@ -54,9 +58,6 @@ struct row_reader { /* one rows event */
      * 9.7 refuses (error 1534) to log a second one in the event, and its replicas insert one. */
     bool bare;
     bool old_times; /* MariaDB's times of before 10.0 */
-    /* The caller's, once opened: old values of an UPDATE whose bytes are those of the new ones may come as VAL_SAME, which spares decoding
-     * them. */
-    bool same_ok;
     const struct table_def *def;
     struct cur c;
     struct bytes present_old, present_new; /* column bitmaps */

@@ -14,7 +14,5 @@ bool row_value_decode(struct cur *c, const struct wire_column *wire, const struc
  * of 4 bytes. Without any the value is same, the one before the change. */
 bool row_value_json_diff(struct cur *c, struct bytes before, const struct val *same, struct arena *a, struct val *out,
                          struct err *err);
-/* Skips it without decoding. */
-bool row_value_skip(struct cur *c, const struct wire_column *wire, const struct column *col, struct err *err);
 
 #endif

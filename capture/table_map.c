@@ -332,6 +332,7 @@ static bool define_columns(struct map *m, struct err *err)
         m->cols[i].nullable = (m->nulls.p[i / 8] >> i % 8 & 1) != 0;
         if (!row_value_define(w->type, meta, w, &m->cols[i], err))
             return err_ctx(err, "column %.*s", BYTES_FMT(m->cols[i].name));
+        row_frame_plan(w, &m->cols[i]);
     }
     return true;
 }

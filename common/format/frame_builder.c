@@ -7,20 +7,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-struct part { /* one column's new or old values */
-    uint8_t mode;
-    uint64_t prev;     /* PHYS_INT: what the next delta refers to */
-    struct buf states; /* one byte a row, once the rows disagree */
-    struct buf a;      /* integers, floats, or string lengths */
-    struct buf b;      /* string bytes */
-};
 struct rel_build {
     struct relation *rel;
     unsigned number; /* in this frame; valid while used */
     bool used;
     uint32_t n_new, n_old;
     struct col_kind *kinds;
-    struct part *new_parts, *old_parts;
+    struct frame_part *new_parts, *old_parts;
     size_t held; /* bytes, as of the last reset of a frame that used it */
 };
 struct dict_gtid {
@@ -66,66 +59,15 @@ struct frame_builder {
 
 enum {
     KEEP_BYTES = 1 << 20, /* what a reset keeps: bytes of one stream, */
-    KEEP_HELD = 16 << 20, /* of all. Too few for the tables in use would be allocated anew for each frame */
-    TIMED_EVERY = 64      /* changes: reading the clock for each would cost as much as the change */
+    KEEP_HELD = 16 << 20  /* of all. Too few for the tables in use would be allocated anew for each frame */
 };
-
-struct col_kind col_kind_of(const struct column *c)
-{
-    switch ((enum col_type)c->type) {
-    case COL_INT:
-        return (struct col_kind){ c->is_unsigned ? VAL_U64 : VAL_I64, 0, PHYS_INT };
-    case COL_FLOAT:
-        return (struct col_kind){ VAL_F32, 0, PHYS_F32 };
-    case COL_DOUBLE:
-        return (struct col_kind){ VAL_F64, 0, PHYS_F64 };
-    case COL_DECIMAL:
-        if (c->precision <= 18)
-            return (struct col_kind){ VAL_DEC64, c->scale, PHYS_INT };
-        return (struct col_kind){ VAL_DECIMAL, 0, PHYS_STR };
-    case COL_DATE:
-        return (struct col_kind){ VAL_DATE, 0, PHYS_INT };
-    case COL_TIME:
-        return (struct col_kind){ VAL_TIME, c->scale, PHYS_INT };
-    case COL_DATETIME:
-        return (struct col_kind){ VAL_DATETIME, c->scale, PHYS_INT };
-    case COL_TIMESTAMP:
-        return (struct col_kind){ VAL_INSTANT, c->scale, PHYS_INT };
-    case COL_YEAR:
-        return (struct col_kind){ VAL_I64, 0, PHYS_INT };
-    case COL_CHAR:
-    case COL_VARCHAR:
-    case COL_TEXT:
-        return (struct col_kind){ VAL_TEXT, 0, PHYS_STR };
-    case COL_BINARY:
-    case COL_VARBINARY:
-    case COL_BLOB:
-        return (struct col_kind){ VAL_BYTES, 0, PHYS_STR };
-    case COL_BIT:
-        return (struct col_kind){ VAL_BIT, 0, PHYS_INT };
-    case COL_ENUM:
-        return (struct col_kind){ VAL_ENUM, 0, PHYS_INT };
-    case COL_SET:
-        return (struct col_kind){ VAL_SET, 0, PHYS_INT };
-    case COL_JSON:
-        return (struct col_kind){ VAL_JSON, 0, PHYS_STR };
-    case COL_GEOMETRY:
-        return (struct col_kind){ VAL_GEOMETRY, 0, PHYS_STR };
-    case COL_VECTOR:
-        return (struct col_kind){ VAL_VECTOR, 0, PHYS_STR };
-    }
-    return (struct col_kind){ VAL_ABSENT, 0, PHYS_INT };
-}
 
 /* --- life --- */
 
-static void parts_free(struct part *p, unsigned n)
+static void parts_free(struct frame_part *p, unsigned n)
 {
-    for (unsigned i = 0; p != NULL && i < n; i++) {
-        buf_free(&p[i].states);
-        buf_free(&p[i].a);
-        buf_free(&p[i].b);
-    }
+    for (unsigned i = 0; p != NULL && i < n; i++)
+        frame_part_free(&p[i]);
     free(p);
 }
 
@@ -185,17 +127,11 @@ static void keep(struct buf *b) /* one huge value must not hold its memory for e
 }
 
 /* Returns the bytes that stay allocated. */
-static size_t parts_reset(struct part *p, unsigned n)
+static size_t parts_reset(struct frame_part *p, unsigned n)
 {
     size_t held = n * sizeof *p;
-    for (unsigned i = 0; i < n; i++) {
-        p[i].mode = ST_VALUE;
-        p[i].prev = 0;
-        keep(&p[i].states);
-        keep(&p[i].a);
-        keep(&p[i].b);
-        held += p[i].states.cap + p[i].a.cap + p[i].b.cap;
-    }
+    for (unsigned i = 0; i < n; i++)
+        held += frame_part_reset(&p[i], KEEP_BYTES);
     return held;
 }
 
@@ -522,81 +458,30 @@ static bool row_check(const struct rel_build *rb, const struct val *row, bool sa
     return true;
 }
 
-static inline bool put_state(struct part *p, uint32_t row, uint8_t st)
-{
-    if (row == 0) {
-        p->mode = st;
-        return true;
-    }
-    if (p->mode == st)
-        return true;
-    if (p->mode != ST_PACKED) {
-        if (p->states.cap <= row && !buf_grow(&p->states, (size_t)row + 1))
-            return false;
-        memset(p->states.p, p->mode, row);
-        p->states.n = row;
-        p->mode = ST_PACKED;
-    }
-    if (p->states.n == p->states.cap && !buf_grow(&p->states, 1))
-        return false;
-    p->states.p[p->states.n++] = st;
-    return true;
-}
-
-/* *size: the bytes are added there. */
-static inline bool put_value(struct part *p, uint8_t phys, const struct val *v, size_t *size)
-{
-    struct buf *a = &p->a;
-    if (a->cap - a->n < 10 && !buf_grow(a, 10))
-        return false;
-    uint64_t x;
-    switch ((enum col_phys)phys) {
-    case PHYS_INT:
-        x = zigzag((int64_t)(v->u.u64 - p->prev)); /* wraps around: exact for all 64-bit values */
-        p->prev = v->u.u64;
-        break;
-    case PHYS_STR:
-        x = v->u.str.n;
-        if (p->b.cap - p->b.n < x && !buf_grow(&p->b, x))
-            return false;
-        if (x != 0)
-            memcpy(p->b.p + p->b.n, v->u.str.p, x);
-        p->b.n += x;
-        *size += x;
-        break;
-    case PHYS_F64:
-        memcpy(&x, &v->u.f64, 8);
-        for (int i = 0; i < 8; i++)
-            a->p[a->n++] = (uint8_t)(x >> (8 * i));
-        *size += 8;
-        return true;
-    case PHYS_F32: {
-        uint32_t w;
-        memcpy(&w, &v->u.f32, 4);
-        for (int i = 0; i < 4; i++)
-            a->p[a->n++] = (uint8_t)(w >> (8 * i));
-        *size += 4;
-        return true;
-    }
-    default:
-        return false;
-    }
-    uint8_t *q = a->p + a->n;
-    while (x >= 0x80) {
-        *q++ = (uint8_t)(x | 0x80);
-        x >>= 7;
-    }
-    *q++ = (uint8_t)x;
-    *size += (size_t)(q - (a->p + a->n));
-    a->n = (size_t)(q - a->p);
-    return true;
-}
-
 static inline uint32_t bits32(const struct val *v)
 {
     uint32_t w;
     memcpy(&w, &v->u.f32, sizeof w);
     return w;
+}
+
+/* *size: the bytes are added there. */
+static inline bool put_value(struct frame_part *p, uint8_t phys, const struct val *v, size_t *size)
+{
+    switch ((enum col_phys)phys) {
+    case PHYS_INT:
+        return frame_part_int(p, v->u.u64, size);
+    case PHYS_STR:
+        return frame_part_str(p, v->u.str.p, v->u.str.n, v->u.str.n, size);
+    case PHYS_F64: {
+        uint64_t x;
+        memcpy(&x, &v->u.f64, 8);
+        return frame_part_float(p, x, 8, size);
+    }
+    case PHYS_F32:
+        return frame_part_float(p, bits32(v), 4, size);
+    }
+    return false;
 }
 
 static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
@@ -613,7 +498,7 @@ static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
 }
 
 /* new_row NULL: no "same". */
-static bool put_row(struct rel_build *rb, struct part *parts, uint32_t nth, const struct val *row,
+static bool put_row(struct rel_build *rb, struct frame_part *parts, uint32_t nth, const struct val *row,
                     const struct val *new_row, size_t *size)
 {
     unsigned n = rb->rel->ncols;
@@ -624,9 +509,26 @@ static bool put_row(struct rel_build *rb, struct part *parts, uint32_t nth, cons
             st = ST_SAME;
         else if (v->kind <= VAL_NULL)
             st = v->kind == VAL_NULL ? ST_NULL : ST_ABSENT;
-        if (!put_state(&parts[i], nth, st) || (st == ST_VALUE && !put_value(&parts[i], rb->kinds[i].phys, v, size)))
+        if (!frame_part_state(&parts[i], nth, st) ||
+            (st == ST_VALUE && !put_value(&parts[i], rb->kinds[i].phys, v, size)))
             return false;
     }
+    return true;
+}
+
+static bool add_done(struct frame_builder *b, uint8_t op, struct rel_build *rb, struct err *err)
+{
+    if (rb->number != b->last_rel) {
+        buf_varint(&b->relnos, rb->number);
+        b->failed |= b->relnos.failed;
+        b->last_rel = rb->number;
+        op |= OP_RELATION;
+    }
+    if (!done(b, op, err))
+        return false;
+    rb->n_new += (op & OP_MASK) != REC_DELETE;
+    rb->n_old += (op & OP_MASK) != REC_INSERT;
+    b->nchanges++;
     return true;
 }
 
@@ -644,78 +546,69 @@ static bool add_change(struct frame_builder *b, uint8_t op, const struct relatio
     if ((new_row != NULL && !put_row(rb, rb->new_parts, rb->n_new, new_row, NULL, &b->size)) ||
         (old_row != NULL && !put_row(rb, rb->old_parts, rb->n_old, old_row, new_row, &b->size)))
         b->failed = true;
-    if (rb->number != b->last_rel) {
-        buf_varint(&b->relnos, rb->number);
-        b->failed |= b->relnos.failed;
-        b->last_rel = rb->number;
-        op |= OP_RELATION;
-    }
-    if (!done(b, op, err))
-        return false;
-    rb->n_new += new_row != NULL;
-    rb->n_old += old_row != NULL;
-    b->nchanges++;
-    return true;
-}
-
-static int64_t mono_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static bool add_timed(struct frame_builder *b, uint8_t op, const struct relation *rel, const struct val *old_row,
-                      const struct val *new_row, struct err *err)
-{
-    if (b->nchanges % TIMED_EVERY != 0)
-        return add_change(b, op, rel, old_row, new_row, err);
-    int64_t began = mono_ns();
-    bool ok = add_change(b, op, rel, old_row, new_row, err);
-    b->encode_ns += (uint64_t)(mono_ns() - began) * TIMED_EVERY;
-    return ok;
+    return add_done(b, op, rb, err);
 }
 
 bool frame_add_insert(struct frame_builder *b, const struct relation *rel, const struct val *row, struct err *err)
 {
-    return add_timed(b, REC_INSERT, rel, NULL, row, err);
+    return add_change(b, REC_INSERT, rel, NULL, row, err);
 }
 bool frame_add_update(struct frame_builder *b, const struct relation *rel, const struct val *old_row,
                       const struct val *new_row, struct err *err)
 {
-    return add_timed(b, REC_UPDATE, rel, old_row, new_row, err);
+    return add_change(b, REC_UPDATE, rel, old_row, new_row, err);
 }
 bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const struct val *old_row, struct err *err)
 {
-    return add_timed(b, REC_DELETE, rel, old_row, NULL, err);
+    return add_change(b, REC_DELETE, rel, old_row, NULL, err);
+}
+
+/* --- rows put value by value --- */
+
+bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_rows *out)
+{
+    struct err ignored;
+    if (b->failed || !b->inside)
+        return false;
+    struct rel_build *rb = build_find(b, rel, &ignored);
+    if (rb == NULL)
+        return false;
+    *out = (struct frame_rows){ rb->new_parts, rb->old_parts, rb->kinds, rb->n_new, rb->n_old, rb };
+    return true;
+}
+
+void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols)
+{
+    size_t ignored = 0;
+    for (unsigned i = 0; i < r->build->rel->ncols; i++) {
+        struct frame_part *n = &r->new_parts[i], *o = &r->old_parts[i];
+        b->failed |= n->states.failed || n->a.failed || n->b.failed || o->states.failed || o->a.failed || o->b.failed;
+    }
+    if (b->failed)
+        return;
+    for (unsigned i = 0; i < new_cols; i++)
+        frame_part_undo(&r->new_parts[i], r->kinds[i].phys, r->new_row, &ignored);
+    for (unsigned i = 0; i < old_cols; i++)
+        frame_part_undo(&r->old_parts[i], r->kinds[i].phys, r->old_row, &ignored);
+}
+
+bool frame_rows_close(struct frame_builder *b, uint8_t op, struct frame_rows *r, size_t bytes)
+{
+    struct err ignored;
+    if (b->nrecords == UINT32_MAX || b->size + bytes > FRAME_RAW_MAX) {
+        unsigned n = r->build->rel->ncols;
+        frame_rows_undo(b, r, op == REC_DELETE ? 0 : n, op == REC_INSERT ? 0 : n);
+        return false;
+    }
+    b->size += bytes;
+    if (!build_use(b, r->build, &ignored) || !add_done(b, op, r->build, &ignored))
+        return false;
+    r->new_row = r->build->n_new;
+    r->old_row = r->build->n_old;
+    return true;
 }
 
 /* --- finishing --- */
-
-static void put_part(struct frame_builder *b, struct buf *out, const struct part *p, uint8_t phys, uint32_t nrows)
-{
-    if (nrows == 0)
-        return;
-    buf_u8(out, p->mode);
-    if (p->mode == ST_PACKED) {
-        size_t n = ((size_t)nrows + 3) / 4;
-        buf_reset(&b->bits);
-        if (!buf_grow(&b->bits, n)) {
-            out->failed = true;
-            return;
-        }
-        memset(b->bits.p, 0, n);
-        for (uint32_t i = 0; i < nrows; i++)
-            b->bits.p[i / 4] |= (uint8_t)(p->states.p[i] << (2 * (i % 4)));
-        b->bits.n = n;
-        buf_bytes(out, buf_view(&b->bits));
-    } else if (p->mode != ST_VALUE) {
-        return;
-    }
-    buf_blob(out, buf_view(&p->a));
-    if (phys == PHYS_STR)
-        buf_blob(out, buf_view(&p->b));
-}
 
 static void put_gtid_dict(const struct frame_builder *b, struct buf *out)
 {
@@ -737,10 +630,18 @@ static void put_gtid_dict(const struct frame_builder *b, struct buf *out)
     buf_free(&d);
 }
 
+static int64_t mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err)
 {
     if (b->failed)
         return err_nomem(err);
+    int64_t began = mono_ns();
     size_t start = out->n;
     buf_blob(out, buf_view(&b->ops));
     buf_blob(out, buf_view(&b->relnos));
@@ -761,8 +662,8 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     for (unsigned i = 0; i < b->rels.n; i++) {
         const struct rel_build *rb = b->by_number[i];
         for (unsigned c = 0; c < rb->rel->ncols; c++) {
-            put_part(b, out, &rb->new_parts[c], rb->kinds[c].phys, rb->n_new);
-            put_part(b, out, &rb->old_parts[c], rb->kinds[c].phys, rb->n_old);
+            frame_part_write(&rb->new_parts[c], rb->kinds[c].phys, rb->n_new, &b->bits, out);
+            frame_part_write(&rb->old_parts[c], rb->kinds[c].phys, rb->n_old, &b->bits, out);
         }
     }
     if (!buf_ok(out, err))
@@ -778,6 +679,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
                                  .max_commit_us = b->max_us,
                                  .starts_inside = b->starts_inside,
                                  .ends_inside = b->inside };
+    b->encode_ns += (uint64_t)(mono_ns() - began);
     return true;
 }
 

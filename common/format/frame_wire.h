@@ -4,31 +4,14 @@
 #define ROWTIDE_FRAME_WIRE_H
 
 #include "frame.h"
+#include "frame_part.h"
 
 enum {                    /* a byte of the operation stream */
        OP_MASK = 0x0f,    /* enum rec_op */
        OP_RELATION = 0x10 /* the relation is not the previous change's: its number follows in the next stream */
 };
 
-enum part_state { /* of one value; and a part's mode, where all values agree. ST_SAME: old values of updates only */
-                  ST_VALUE = 0,
-                  ST_NULL = 1,
-                  ST_ABSENT = 2,
-                  ST_SAME = 3,
-                  ST_PACKED = 4 /* a mode: two bits a row follow */
-};
-
-enum col_phys { PHYS_INT, PHYS_F32, PHYS_F64, PHYS_STR };
-
 enum { DICT_NONE = 0, DICT_MYSQL = 1, DICT_MARIADB = 2 }; /* kinds in the GTID dictionary; stored */
-
-/* How a column's values look: the only value kind that its type allows, the scale they carry, their encoding. */
-struct col_kind {
-    uint8_t kind; /* enum val_kind; VAL_ABSENT: a column type that this version does not know */
-    uint8_t scale;
-    uint8_t phys; /* enum col_phys */
-};
-struct col_kind col_kind_of(const struct column *c);
 
 int relation_table_index(const struct relation_table *t, uint64_t id); /* place in t->rel, or -1 */
 

@@ -153,21 +153,53 @@ const char *val_kind_name(uint8_t kind)
     return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
 }
 
-/* At least `width` digits, zeros in front. Not printf: this runs once per printed number of every row. */
+/* At least `width` digits, at most DIGITS_U64, zeros in front. Not printf: this runs once per printed number of every row. */
 static void put_digits(struct buf *out, uint64_t v, unsigned width)
 {
-    char text[DIGITS_U64];
-    size_t at = sizeof text;
-    do {
-        text[--at] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    while (sizeof text - at < width && at > 0)
-        text[--at] = '0';
-    buf_put(out, text + at, sizeof text - at);
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    static const uint64_t powers[DIGITS_U64] = { 0, /* 0 has a digit, too */
+                                                 UINT64_C(10),
+                                                 UINT64_C(100),
+                                                 UINT64_C(1000),
+                                                 UINT64_C(10000),
+                                                 UINT64_C(100000),
+                                                 UINT64_C(1000000),
+                                                 UINT64_C(10000000),
+                                                 UINT64_C(100000000),
+                                                 UINT64_C(1000000000),
+                                                 UINT64_C(10000000000),
+                                                 UINT64_C(100000000000),
+                                                 UINT64_C(1000000000000),
+                                                 UINT64_C(10000000000000),
+                                                 UINT64_C(100000000000000),
+                                                 UINT64_C(1000000000000000),
+                                                 UINT64_C(10000000000000000),
+                                                 UINT64_C(100000000000000000),
+                                                 UINT64_C(1000000000000000000),
+                                                 UINT64_C(10000000000000000000) };
+    unsigned n = 1;
+    while (n < DIGITS_U64 && v >= powers[n])
+        n++;
+    if (n < width)
+        n = width;
+    if (n > out->cap - out->n && !buf_grow(out, n))
+        return;
+    uint8_t *at = out->p + out->n + n;
+    out->n += n;
+    for (; n >= 2; n -= 2, v /= 100)
+        memcpy(at -= 2, pairs + 2 * (v % 100), 2);
+    if (n == 1)
+        at[-1] = (uint8_t)('0' + v);
 }
 
-static void put_i64(struct buf *out, int64_t v)
+void u64_text(uint64_t v, struct buf *out)
+{
+    put_digits(out, v, 1);
+}
+
+void i64_text(int64_t v, struct buf *out)
 {
     if (v < 0)
         buf_u8(out, '-');
@@ -333,7 +365,7 @@ static void put_float(struct buf *out, const char *sci)
             buf_put(out, digits + 1, n - 1);
         }
         buf_u8(out, 'e');
-        put_i64(out, exponent);
+        i64_text(exponent, out);
         return;
     }
     if (exponent < 0) {
@@ -366,7 +398,7 @@ void f64_text(double v, struct buf *out)
     if (put_not_finite(out, v))
         return;
     if (fabs(v) < 1e15 && v == (double)(int64_t)v && (v != 0 || !signbit(v))) {
-        put_i64(out, (int64_t)v); /* whole numbers are common, and printf is slow */
+        i64_text((int64_t)v, out); /* whole numbers are common, and printf is slow */
         return;
     }
     /* Every decimal of up to 15 digits survives the way through a normal double, so that 15 digits, zeros cut, already
@@ -385,7 +417,7 @@ void f32_text(float v, struct buf *out)
     if (put_not_finite(out, (double)v))
         return;
     if (fabsf(v) < 1e6F && v == (float)(int32_t)v && (v != 0 || !signbit(v))) {
-        put_i64(out, (int32_t)v);
+        i64_text((int32_t)v, out);
         return;
     }
     char sci[40];
@@ -410,13 +442,13 @@ void val_text(const struct val *v, struct buf *out)
         buf_str(out, "NULL");
         return;
     case VAL_I64:
-        put_i64(out, v->u.i64);
+        i64_text(v->u.i64, out);
         return;
     case VAL_U64:
     case VAL_BIT:
     case VAL_ENUM:
     case VAL_SET:
-        put_digits(out, v->u.u64, 1);
+        u64_text(v->u.u64, out);
         return;
     case VAL_F32:
         f32_text(v->u.f32, out);

@@ -52,8 +52,8 @@ void frame_builder_free(struct frame_builder *b);
 void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool inside);
 /* Bytes collected so far, and 16 for each record: so that a limit on it also bounds what a reader needs for many tiny rows. */
 size_t frame_builder_size(const struct frame_builder *b);
-uint64_t frame_builder_encode_us(
-    const struct frame_builder *b); /* time spent adding changes, estimated from every 64th; of its life */
+uint64_t
+frame_builder_encode_us(const struct frame_builder *b); /* time spent making payloads of streams; of its life */
 uint64_t frame_builder_next_lsn(const struct frame_builder *b);
 uint32_t frame_builder_records(const struct frame_builder *b);
 uint32_t frame_builder_commits(const struct frame_builder *b);
@@ -72,6 +72,26 @@ bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const
 bool frame_add_ddl(struct frame_builder *b, uint8_t op /* REC_DDL or REC_TRUNCATE */, const struct rec_ddl *r,
                    struct err *err);
 bool frame_add_message(struct frame_builder *b, const struct rec_message *r, struct err *err);
+/* Changes of one relation whose values go straight into the columns' streams (frame_part.h), for a decoder that does not want to
+ * make rows of values first. Open once; then for each change a state, and where it is ST_VALUE a value of the column's kind, for each
+ * column of the new image (INSERT, UPDATE) and of the old one (UPDATE, DELETE); then close that change, or undo it. Between open and the last
+ * close nothing else may be added. */
+struct frame_part;
+struct col_kind;
+struct rel_build;
+struct frame_rows {
+    struct frame_part *new_parts, *old_parts; /* by column */
+    const struct col_kind *kinds;             /* by column */
+    uint32_t new_row, old_row;                /* numbers of the next change's rows */
+    struct rel_build *build;
+};
+/* False: frame_add_* would refuse a change, too, and says why. */
+bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_rows *out);
+/* bytes: what its values took. False: it is too large, or memory ran out; it is taken back, and frame_add_* says why. */
+bool frame_rows_close(struct frame_builder *b, uint8_t op /* REC_INSERT, REC_UPDATE, REC_DELETE */,
+                      struct frame_rows *r, size_t bytes);
+/* Of the first new_cols and old_cols columns a state, and a value if it asks for one, was written. */
+void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols);
 /* The payload (appended to out) and its info. The builder stays as it is: reset it. Refuses complete transactions in front of
  * an open one (frame_builder_split), and nothing at all. */
 bool frame_builder_finish(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err);

@@ -68,6 +68,8 @@ const char *val_kind_name(uint8_t kind);               /* "i64", "text" ... for 
  * absent prints "(absent)". */
 void val_text(const struct val *v, struct buf *out);
 
+void i64_text(int64_t v, struct buf *out);
+void u64_text(uint64_t v, struct buf *out);
 /* Canonical decimal arithmetic-free helpers. */
 void dec64_text(int64_t unscaled, unsigned scale, struct buf *out);
 /* "[-]digits[.digits]" with at most 65 digits; leading zeros dropped, trailing kept. False: not a decimal. */
