@@ -1,15 +1,15 @@
 /* apply_pipeline.c - see apply_pipeline.h.
  *
- * Positions: the destination's progress row is the only resume point; the .sub file in the slot follows it, as far as it is on the
- * destination's disk, and drives retention only. While more is on its way, commits do not wait for that disk (dest.lazy): a crash of
- * the destination takes back the last of them, rows and progress together, and they are applied again.
+ * Positions: the destination's progress row is the only resume point; what the slot is told of it is apply_confirm's. While more is on
+ * its way, commits do not wait for the destination's disk (dest.lazy): a crash of it takes back the last of them, rows and progress
+ * together, and they are applied again.
  * When a destination transaction that spans several batches (one large source transaction) is lost, the stages are torn down and
  * everything starts again behind the last commit: what was read and transformed of it is gone with the rollback. */
 #include "apply_pipeline.h"
 
+#include "apply_confirm.h"
 #include "clock.h"
 #include "dest.h"
-#include "fault.h"
 #include "queue.h"
 #include "seg_reader.h"
 #include "slog.h"
@@ -24,8 +24,6 @@ enum {
     FRAMES_QUEUED = 4, /* decoded frames between reader and transform */
     FRAME_BYTES_QUEUED = 8 << 20,
     BATCHES_QUEUED = 2,
-    CONFIRM_EVERY_US = 1000000, /* the .sub file is rewritten at most this often */
-    LAZY_US = 500000, /* commits wait for the disk at least so often: what a crash of the destination can take back */
     REFRESH_EVERY_US = 500000, /* what the status tells of the slot is at most so old */
     BACKOFF_FIRST_MS = 50,
     BACKOFF_MAX_MS = 10000,
@@ -65,13 +63,8 @@ struct pipeline {
     struct workers *workers;                /* NULL: one batch at a time */
     int64_t worker_failed_us;               /* when a connection for one could not be made; 0: none lately */
     struct progress progress;               /* as of the last attach or commit */
-    struct progress durable; /* of that, what the destination has on disk: all that the slot may hear of */
-    int64_t durable_us;      /* when it was said to be */
-    struct slot_sub registered;
-    int64_t confirmed_at_us, refreshed_at_us;
-    uint64_t confirmed_lsn;
-    bool confirm_failing;                        /* said so already */
-    bool deregistered;                           /* the .sub file is no longer ours to write */
+    struct confirm *confirm;                /* what the slot is told of that */
+    int64_t refreshed_at_us;
     bool row_by_row;                             /* until the transaction that is open, or comes next, is committed */
     uint64_t open_changes, open_transactions;    /* of pieces that the destination has not committed */
     struct dest_stats latest[APPLY_WORKERS_MAX]; /* of each worker's destination, when it was last idle */
@@ -303,89 +296,6 @@ static void refresh_slot(struct pipeline *p)
     slot_state_clear(&st);
 }
 
-/* Writes the .sub file: it follows what the destination made durable; retention goes by it. */
-static bool write_sub(struct pipeline *p, const char *state, const char *error, struct err *err)
-{
-    fault_point("apply.before_confirm");
-    const struct progress *g = &p->durable;
-    p->registered.confirmed_lsn = g->lsn;
-    p->registered.confirmed_commit_us = g->commit_us;
-    p->registered.applied_changes = g->changes;
-    p->registered.changes = g->lsn == p->progress.lsn ? atomic_load(&p->status->applied_slot_changes) : 0;
-    p->registered.transactions = g->transactions;
-    snprintf(p->registered.state, sizeof p->registered.state, "%s", state);
-    snprintf(p->registered.error, sizeof p->registered.error, "%.*s", (int)sizeof p->registered.error - 1, error);
-    if (!slot_sub_write(p->slot, &p->registered, err))
-        return false;
-    p->confirmed_lsn = g->lsn;
-    return true;
-}
-
-static void is_durable(struct pipeline *p)
-{
-    p->durable = p->progress;
-    p->durable_us = clock_mono_us();
-    atomic_store(&p->status->durable_lsn, p->durable.lsn);
-}
-
-/* A destination without settle never sees it. */
-static bool may_be_lazy(const struct pipeline *p, const struct batch *b)
-{
-    return p->ops->settle != NULL && !b->barrier && batch_last_lsn(b) < atomic_load(&p->status->flushed_lsn) &&
-           clock_mono_us() - p->durable_us < LAZY_US;
-}
-
-/* Nothing is under way. If it fails, less is confirmed, that is all: the connection's fault shows at its next use. */
-static void settle(struct pipeline *p)
-{
-    struct err ignored;
-    if (p->durable.lsn != p->progress.lsn && p->dest != NULL && p->dest->ops->connected(p->dest) &&
-        p->dest->ops->settle(p->dest, &ignored))
-        is_durable(p);
-}
-
-/* False: the registration has ended, or went to another destination. */
-static bool still_registered(struct pipeline *p, struct err *err)
-{
-    struct slot_sub s;
-    struct err ignored;
-    bool found = false;
-    if (!slot_sub_read(p->slot, p->sub->name, &s, &found, &ignored))
-        return true; /* whatever it is, writing it meets it, too */
-    if (found && !s.lost && strcmp(s.destination, p->registered.destination) == 0)
-        return true;
-    p->deregistered = true;
-    if (!found)
-        return err_set(err, ERR_LOST,
-                       "subscription %s was dropped from slot %s: its segments are no longer kept. Starting it again "
-                       "registers it anew",
-                       p->sub->name, slot_path(p->slot));
-    if (s.lost)
-        return err_set(err, ERR_LOST, "subscription %s was overtaken by retention (%s)", p->sub->name, s.error);
-    return err_set(err, ERR_FENCED,
-                   "subscription %s was started for another destination (%s): one name, one destination; give this one "
-                   "another --name",
-                   p->sub->name, s.destination);
-}
-
-/* At most once a second. A slot that cannot be written to (its disk is full) does not stop the destination: segments are kept a
- * while longer, that is all. */
-static bool confirm(struct pipeline *p, const char *state, struct err *err)
-{
-    struct err why;
-    int64_t t = clock_mono_us();
-    if (t - p->confirmed_at_us < CONFIRM_EVERY_US || p->confirmed_lsn == p->durable.lsn)
-        return true;
-    p->confirmed_at_us = t;
-    if (!still_registered(p, err))
-        return false;
-    bool ok = write_sub(p, state, "", &why);
-    if (!ok && !p->confirm_failing)
-        slog(SLOG_WARN, "not_confirmed", kv_s("subscription", p->sub->name), kv_s("reason", why.msg));
-    p->confirm_failing = !ok;
-    return true;
-}
-
 static void close_dest(struct pipeline *p, unsigned worker)
 {
     struct dest **d = dest_of(p, worker);
@@ -408,8 +318,9 @@ static bool attach(struct pipeline *p, bool take, struct err *err)
     p->progress.epoch = epoch;
     if (!p->dest->ops->attach(p->dest, slot_uuid(p->slot), take, p->script_hash, &p->progress, err))
         return false;
-    if (take || p->progress.lsn < p->durable.lsn) /* taking it over is a commit of its own, and waits for the disk */
-        is_durable(p);
+    /* Taking it over is a commit of its own, and waits for the disk. */
+    if (take || p->progress.lsn < confirm_durable_lsn(p->confirm))
+        confirm_set_durable(p->confirm, &p->progress);
     return true;
 }
 
@@ -479,7 +390,7 @@ static void took(struct pipeline *p, const struct batch *b, bool lazy)
     p->row_by_row = false;
     publish_progress(p);
     if (!lazy)
-        is_durable(p);
+        confirm_set_durable(p->confirm, &p->progress);
 }
 
 /* The error ladder for one batch: batch, then row by row, then the policy; retries what may pass. */
@@ -489,7 +400,7 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
     for (;;) {
         enum apply_mode mode = p->row_by_row ? APPLY_ROWS : APPLY_BATCH;
         int64_t t0 = clock_mono_us();
-        p->dest->lazy = may_be_lazy(p, b);
+        p->dest->lazy = confirm_may_be_lazy(p->confirm, p->ops, b);
         bool ok = p->dest->ops->apply(p->dest, b, mode, err);
         atomic_fetch_add(&p->status->apply_us, (unsigned long long)(clock_mono_us() - t0));
         p->latest[0] = p->dest->stats;
@@ -545,7 +456,7 @@ static bool applied(struct pipeline *p, uint64_t lsn, struct err *err)
 {
     bool behind = lsn < atomic_load(&p->status->flushed_lsn);
     atomic_store(&p->status->state, behind ? SUB_CATCHUP : SUB_STREAMING);
-    return confirm(p, behind ? "catchup" : "streaming", err);
+    return confirm_tell(p->confirm, behind ? "catchup" : "streaming", err);
 }
 
 /* What the destinations know of tables is no longer so, from this worker's on. */
@@ -697,7 +608,7 @@ static enum outcome give(struct attempt *a, struct batch *b, struct err *err)
         int worker = ready_worker(p);
         if (worker >= 0) {
             struct dest *d = *dest_of(p, (unsigned)worker);
-            d->lazy = may_be_lazy(p, b);
+            d->lazy = confirm_may_be_lazy(p->confirm, p->ops, b);
             workers_give(p->workers, worker, d, b);
             return RUN_DONE;
         }
@@ -723,8 +634,8 @@ static enum outcome apply_batches(struct attempt *a, struct err *err)
         if (b != NULL)
             r = give(a, b, err);
         else if (under_way == 0 && !end) {
-            settle(p);
-            if (!confirm(p, "streaming", err))
+            confirm_settle(p->confirm, p->dest, &p->progress);
+            if (!confirm_tell(p->confirm, "streaming", err))
                 return RUN_FAIL;
         }
         under_way = p->workers == NULL ? 0 : workers_under_way(p->workers);
@@ -766,51 +677,6 @@ static bool compare_with_slot(struct pipeline *p, const struct slot_state *st, s
                 (unsigned long long)g->offset);
     buf_free(&t);
     return same;
-}
-
-static bool register_sub(struct pipeline *p, struct err *err)
-{
-    bool found = false, fresh = p->progress.lsn == 0; /* a pipe remembers nothing: always fresh */
-    if (!slot_sub_read(p->slot, p->sub->name, &p->registered, &found, err))
-        return false;
-    if (found && p->registered.lost)
-        return err_set(err, ERR_LOST,
-                       "subscription %s was overtaken by retention: segments that it had not applied are gone (%s). "
-                       "Drop it (rowtide slot drop %s "
-                       "--name %s), copy the tables again, and subscribe anew",
-                       p->sub->name, p->registered.error, slot_path(p->slot), p->sub->name);
-    if (!found) {
-        memset(&p->registered, 0, sizeof p->registered);
-        snprintf(p->registered.name, sizeof p->registered.name, "%s", p->sub->name);
-        p->registered.registered_us = clock_wall_us();
-    }
-    if (!p->dest->ops
-             ->transactional) { /* a pipe remembers nothing: what was confirmed here is all there is (at least once) */
-        p->progress.lsn = p->registered.confirmed_lsn;
-        p->progress.commit_us = p->registered.confirmed_commit_us;
-        p->progress.changes = p->registered.applied_changes;
-        is_durable(p);
-    }
-    struct buf place = { 0 };
-    p->dest->ops->place(p->dest, &place);
-    if (found && p->registered.confirmed_lsn != 0 && fresh && p->registered.destination[0] != '\0' &&
-        strncmp(p->registered.destination, buf_cstr(&place), sizeof p->registered.destination - 1) != 0) {
-        err_set(err, ERR_CONFIG,
-                "subscription %s of this slot is that of %s, confirmed up to LSN %llu; %s has nothing of it yet. "
-                "Segments are kept by name: "
-                "give this destination another --name, or end the old subscription (rowtide slot drop %s --name %s)",
-                p->sub->name, p->registered.destination, (unsigned long long)p->registered.confirmed_lsn,
-                buf_cstr(&place), slot_path(p->slot), p->sub->name);
-        memset(&p->registered, 0, sizeof p->registered); /* not ours: nothing is written at the end either */
-        buf_free(&place);
-        return false;
-    }
-    snprintf(p->registered.destination, sizeof p->registered.destination, "%s", buf_cstr(&place));
-    pthread_mutex_lock(&p->status->lock);
-    snprintf(p->status->destination, sizeof p->status->destination, "%s", buf_cstr(&place));
-    pthread_mutex_unlock(&p->status->lock);
-    buf_free(&place);
-    return write_sub(p, "starting", "", err);
 }
 
 static void end_attempt(struct attempt *a)
@@ -899,14 +765,14 @@ static enum outcome run_attempt(struct pipeline *p, bool first, uint64_t until_l
     if (first) {
         struct slot_state st = { 0 };
         bool ok = attach(p, true, err) && slot_state_read(p->slot, &st, err) && compare_with_slot(p, &st, err) &&
-                  register_sub(p, err);
+                  confirm_register(p->confirm, p->dest, &p->progress, err);
         slot_state_clear(&st);
         if (!ok) {
             r = RUN_FAIL;
             goto out;
         }
         slog(SLOG_INFO, "subscription_started", kv_s("subscription", p->sub->name),
-             kv_s("destination", p->registered.destination), kv_u("after_lsn", p->progress.lsn),
+             kv_s("destination", confirm_destination(p->confirm)), kv_u("after_lsn", p->progress.lsn),
              kv_u("epoch", p->progress.epoch));
     }
     if (!first && !attach(p, false, err)) {
@@ -982,23 +848,24 @@ bool apply_run(const struct subscription *sub, struct sub_status *status, struct
         err_set(err, ERR_CONFIG, "subscription %s: %s is written by one worker: leave --workers out", sub->name,
                 p.ops->name);
     } else if (p.ops != NULL && (sub->workers == 1 || workers_new((unsigned)sub->workers, &p.workers, err)) &&
-               slot_open(sub->slot, SLOT_READ, &p.slot, err)) {
+               slot_open(sub->slot, SLOT_READ, &p.slot, err) &&
+               confirm_new(p.slot, sub->name, status, &p.confirm, err)) {
         ok = run(&p, err);
     }
-    bool registered = p.registered.name[0] != '\0' && !p.deregistered;
-    if (registered && !(err->code == ERR_FENCED && !ok))
-        settle(&p);
+    bool tell = confirm_registered(p.confirm) && (ok || err->code != ERR_FENCED);
+    if (tell)
+        confirm_settle(p.confirm, p.dest, &p.progress);
     atomic_store(&status->state, ok ? SUB_STOPPED : SUB_ERROR);
     sub_status_error(status, ok ? "" : err->msg);
-    struct err confirm_err;
-    if (registered && !(err->code == ERR_FENCED && !ok) &&
-        !write_sub(&p, ok ? "stopped" : "error", ok ? "" : err->msg, &confirm_err) && ok) {
-        *err = confirm_err;
+    struct err why;
+    if (tell && !confirm_tell_end(p.confirm, ok ? "stopped" : "error", ok ? "" : err->msg, &why) && ok) {
+        *err = why;
         ok = false;
     }
     workers_free(p.workers);
     for (unsigned i = 0; i < sub->workers; i++)
         close_dest(&p, i);
+    confirm_free(p.confirm);
     slot_close(p.slot);
     if (ok)
         slog(SLOG_INFO, "subscription_stopped", kv_s("subscription", sub->name), kv_u("applied_lsn", p.progress.lsn),
