@@ -93,6 +93,7 @@ static bool write_sub(struct confirm *c, const char *state, const char *error, s
     snprintf(s->error, sizeof s->error, "%.*s", (int)sizeof s->error - 1, error);
     if (!slot_sub_write(c->slot, s, err))
         return false;
+    fault_point("apply.after_confirm");
     c->told_lsn = g->lsn;
     return true;
 }

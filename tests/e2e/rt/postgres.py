@@ -1,4 +1,5 @@
 """PostgreSQL as a destination, on a private data directory."""
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -17,7 +18,7 @@ class Postgres:
         self.home, self.options = Path(home), options
         self.data, self.log = self.home / "data", self.home / "server.log"
         self.port = free_port()
-        self.process = None
+        self.process = self.held = None
         self.home.mkdir(parents=True)
         give(self.home)
         subprocess.run([str(BIN / "initdb"), "-D", str(self.data), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8",
@@ -55,8 +56,29 @@ class Postgres:
     def stop(self):
         self._end(signal.SIGINT)     # fast shutdown: open sessions are ended
 
+    def hold_wal_writer(self):
+        """Until crash(), no WAL leaves PostgreSQL's memory but up to a commit that waits for it. A process that crashes loses nothing
+        of what it has handed to the kernel, and the WAL writer does that within a few ms. Wants autovacuum off, and wal_buffers that
+        hold all that is written meanwhile."""
+        def idle():
+            return self.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter' AND wait_event = 'WalWriterMain'")
+
+        def held():     # with no lock in its hands
+            for (pid,) in idle():
+                os.kill(pid, signal.SIGSTOP)
+                if idle():
+                    return pid
+                os.kill(pid, signal.SIGCONT)
+            return None
+        self.held = wait_until(held, "the WAL writer to be idle")
+
     def crash(self):
-        self._end(signal.SIGQUIT)    # immediate: no checkpoint, the next start recovers from the WAL
+        """Immediate: no checkpoint, the next start recovers from the WAL."""
+        if self.held is not None:       # it does not hear the postmaster
+            self.process.send_signal(signal.SIGQUIT)
+            os.kill(self.held, signal.SIGKILL)
+            self.held = None
+        self._end(signal.SIGQUIT)
 
     def restart(self):
         self.stop()
