@@ -5,6 +5,7 @@
 
 #include "charset.h"
 #include "schema_statement.h"
+#include "slog.h"
 
 /* BEGIN, COMMIT, SAVEPOINT, XA ...: what both servers write around row events. */
 static enum stream_step on_word(struct binlog_stream *s, const struct binlog_event *e, struct bytes sql,
@@ -128,6 +129,75 @@ static const char *ddl_refusal(const struct binlog_stream *s, const struct ev_qu
     return NULL;
 }
 
+/* The i-th change of a table's name in d. False: there are no more. */
+static bool rename_at(const struct ddl *d, unsigned i, struct ddl_table *from, struct ddl_table *to)
+{
+    if (d->kind == DDL_RENAME_TABLE && i < d->ntables / 2) {
+        *from = d->tables[2 * i];
+        *to = d->tables[2 * i + 1];
+        return true;
+    }
+    for (unsigned k = 0; d->kind == DDL_ALTER_TABLE && k < d->nclauses; k++) {
+        if (d->clauses[k].kind == DDL_C_RENAME_TABLE && i-- == 0) {
+            *from = d->tables[0];
+            *to = d->clauses[k].to;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void full_name(struct ddl_table t, struct buf *out)
+{
+    buf_reset(out);
+    buf_printf(out, "%.*s.%.*s", BYTES_FMT(t.schema), BYTES_FMT(t.table));
+}
+
+static void log_renamed_in(struct binlog_stream *s, bool switched, const char *name, const char *was)
+{
+    static const char lost[] =
+        "the rows that it has by now are not in the slot, only what changes from here on: copy them to the "
+        "destinations by hand, or begin a new slot from a fresh copy of the tables. Where a table is filled before it "
+        "is renamed, capture its first name, too (--tables)";
+    static const char same[] = "the table that had this name went away under another one; what only the new one held "
+                               "by now is not in the slot: "
+                               "nothing, after gh-ost or pt-online-schema-change";
+    struct buf gtid = { 0 };
+    gtid_text(&s->gtid.gtid, &gtid);
+    slog(switched ? SLOG_INFO : SLOG_WARN, switched ? "table_switched" : "renamed_in", kv_s("table", name),
+         kv_s("was", was), kv_s("file", s->file), kv_u("offset", s->event_at), kv_s("gtid", buf_cstr(&gtid)),
+         kv_s("note", switched ? same : lost));
+    buf_free(&gtid);
+}
+
+/* A table that comes from a name that is not captured to one that is brings rows that are not in the log, nor will be. Where
+ * the captured table made way for it, in this statement or the last one on a captured table, it is a copy of that, as far as anybody can say:
+ * so do tools that alter a table online. */
+static void note_renames(struct binlog_stream *s, const struct ddl *d)
+{
+    const struct pattern *tables = s->o.tables;
+    struct ddl_table from, to, other, ignored;
+    struct buf name = { 0 }, was = { 0 };
+    for (unsigned i = 0; rename_at(d, i, &from, &to); i++) {
+        if (pattern_match(tables, from.schema, from.table) || !pattern_match(tables, to.schema, to.table))
+            continue;
+        full_name(to, &name);
+        full_name(from, &was);
+        bool switched = s->renamed_away.n != 0 && bytes_eq(buf_view(&name), buf_view(&s->renamed_away));
+        for (unsigned k = 0; !switched && rename_at(d, k, &other, &ignored); k++)
+            switched = bytes_eq(other.schema, to.schema) && bytes_eq(other.table, to.table);
+        s->stats.renamed_in += !switched;
+        log_renamed_in(s, switched, buf_cstr(&name), buf_cstr(&was));
+    }
+    buf_reset(&s->renamed_away);
+    for (unsigned i = 0; rename_at(d, i, &from, &to); i++) {
+        if (pattern_match(tables, from.schema, from.table))
+            full_name(from, &s->renamed_away);
+    }
+    buf_free(&name);
+    buf_free(&was);
+}
+
 /* Tells the schema history of DDL, on whatever table: what is not captured now may be renamed to what is. */
 static bool tell_schema(struct binlog_stream *s, const struct binlog_event *e, const struct ev_query *q,
                         struct bytes text, const struct ddl *d, bool captured, struct err *err)
@@ -197,6 +267,7 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
     if (captured) {
         if (!add_ddl(s, e, q, sql, &d, b, err))
             return stream_fail(s, err);
+        note_renames(s, &d);
     }
     return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e->when, b, err);
 }

@@ -54,6 +54,7 @@ void binlog_stream_free(struct binlog_stream *s)
     table_defs_free(s->defs);
     arena_free(s->arena);
     buf_free(&s->scratch);
+    buf_free(&s->renamed_away);
     source_pos_clear(&s->pos);
     gtid_set_free(s->consumed);
     free(s->savepoints);

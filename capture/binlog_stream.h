@@ -1,7 +1,7 @@
 /* binlog_stream.h - the transaction state machine: raw binlog events in, log records out (into a frame builder).
  *
- * Keeps the running source position, decides what is captured, and stops at what it does not understand (I3). No
- * connection, no threads, no files but those of prepared XA transactions (xa_store.h): the same code serves a live
+ * Keeps the running source position, decides what is captured, and stops at what it does not understand (I3). Logs what
+ * it takes but cannot take whole: rows that a RENAME brings along. No connection, no threads, no files but those of prepared XA transactions (xa_store.h): the same code serves a live
  * source, binlog files, tests and the fuzzer. An XA transaction becomes records when it is committed.
  *
  * The position is taken at the end of a whole transaction, never inside (I2): binlog_stream_position is that place at
@@ -26,6 +26,7 @@ struct binlog_stream_options {
 };
 struct binlog_stream_stats { /* cumulative; what was rolled back or abandoned is not counted as changes */
     uint64_t events, event_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl, replaced_texts;
+    uint64_t renamed_in; /* tables that came under a captured name with rows that are not in the log; each is logged */
 };
 struct binlog_stream;
 /* from: copied. */

@@ -57,6 +57,7 @@ struct binlog_stream {
     struct frame *xa_frame;   /* the part of them at hand, or NULL */
     unsigned xa_at;           /* its next record */
     char xid[XA_XID_MAX + 1]; /* the transaction's name */
+    struct buf renamed_away;  /* "schema.table" whose name the last DDL on captured tables took away; or empty */
 
     struct payload *payload; /* a TRANSACTION_PAYLOAD being read; allocated when first needed */
     struct row_reader rows;  /* a rows event being read, when rows_open */

@@ -139,6 +139,7 @@ static void publish_position(struct pipeline *p)
         p->replaced_told = st->replaced_texts;
     }
     atomic_store(&p->status->replaced_texts, st->replaced_texts);
+    atomic_store(&p->status->renamed_in, st->renamed_in);
     atomic_store(&p->status->commit_us, binlog_stream_commit_us(p->stream));
 }
 

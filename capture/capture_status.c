@@ -100,6 +100,9 @@ static void metrics(void *ctx, struct buf *out)
     counter(out, "rowtide_capture_ddl_total", "DDL statements written to the slot", atomic_load(&s->ddl));
     counter(out, "rowtide_capture_replaced_texts_total",
             "Texts with U+FFFD for bytes that are no character (--invalid-text)", atomic_load(&s->replaced_texts));
+    counter(out, "rowtide_capture_renamed_in_total",
+            "Tables renamed to a captured name, whose rows from before are not in the slot",
+            atomic_load(&s->renamed_in));
     counter(out, "rowtide_capture_reconnects_total", "Connections to the source after the first",
             atomic_load(&s->reconnects));
     counter(out, "rowtide_segment_raw_bytes_total", "Frame payload before compression", atomic_load(&s->raw_bytes));

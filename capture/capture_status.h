@@ -14,7 +14,7 @@ struct capture_status {
     atomic_llong commit_us;     /* source's commit time of the latest transaction read */
     atomic_llong clock_offset_us;
     atomic_ullong events, received_bytes, transactions, captured_transactions, inserts, updates, deletes, ddl,
-        replaced_texts;
+        replaced_texts, renamed_in;
     atomic_ullong flushed_lsn, raw_bytes, written_bytes, frames, fsyncs, fsync_us, segments_removed, reconnects;
     atomic_ullong read_us, decode_us, encode_us, compress_us, write_us, seal_us; /* stage times, with fsync_us */
     pthread_mutex_t lock;

@@ -1,9 +1,10 @@
 """What must not be guessed: Rowtide stops with exit code 1 and a sentence that says what is wrong."""
 import shutil
+import urllib.request
 
 import pytest
 
-from rt.util import wait_until
+from rt.util import free_port, wait_until
 
 TWO = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mariadb1011")
 
@@ -176,6 +177,27 @@ def test_rows_that_change_places_with_those_of_a_partition(lab):
     lab.sql("ALTER TABLE parts EXCHANGE PARTITION p WITH TABLE t")
     lab.capture("--once", tables=f"{lab.db}.t").run()
     refused(lab.apply("--create", "--once"), "EXCHANGE PARTITION", "without row events", code=2)
+
+
+@TWO
+def test_a_table_that_is_renamed_to_a_captured_name_brings_no_rows_and_says_so(lab):
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT)", "INSERT INTO t VALUES (1, 1)",
+            "CREATE TABLE _t_gho LIKE t", "INSERT INTO _t_gho SELECT * FROM t",
+            "CREATE TABLE filled (id INT PRIMARY KEY, v INT)", "INSERT INTO filled VALUES (2, 2)",
+            "RENAME TABLE t TO _t_del, _t_gho TO t", "INSERT INTO t VALUES (3, 3)",
+            "DROP TABLE t", "ALTER TABLE filled RENAME TO t", "INSERT INTO t VALUES (4, 4)")
+    port = free_port()
+    capture = lab.capture("--http", f"127.0.0.1:{port}", tables=f"{lab.db}.t").start()
+    warning = capture.wait_event("renamed_in")
+    assert (warning["level"], warning["table"], warning["was"]) == ("warn", f"{lab.db}.t", f"{lab.db}.filled")
+    assert warning["gtid"] and "copy them" in warning["note"]
+    switched, = capture.events("table_switched")
+    assert (switched["level"], switched["table"], switched["was"]) == ("info", f"{lab.db}.t", f"{lab.db}._t_gho")
+    wait_until(lambda: b"\nrowtide_capture_renamed_in_total 1\n" in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read(),
+               "it to be counted")
+    capture.stop()
+    assert "renamed_in" not in lab.capture("--once", tables=f"{lab.db}.t").run()      # said once: it goes on behind it
+    assert [r["row"]["id"] for r in lab.changes(table="t")] == [1, 3, 4]
 
 
 @TWO

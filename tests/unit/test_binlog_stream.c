@@ -15,6 +15,7 @@
  *   cut  other  dis N      a new connection: to the server, to another one, with discard (first in a script: from N)
  *   from N                 the position begins at N
  *   pay ... end            the events between in one TRANSACTION_PAYLOAD, stored (test_payload.c has the rest) */
+#include "slog.h"
 #include "stream_driver.h"
 
 enum { MAX_EVENT = 4096 };
@@ -873,6 +874,57 @@ static void test_truncations(void)
     }
 }
 
+/* Captured: s.t and s.u. How many tables came with rows that are not in the log. */
+static const struct {
+    const char *name, *script;
+    unsigned renamed_in;
+} renames[] = {
+    { "another table comes in", "q RENAME TABLE x TO t", 1 },
+    { "from another schema", "qu ALTER TABLE t RENAME s.t", 1 },
+    { "among other clauses", "q ALTER TABLE x ADD y INT, RENAME TO t", 1 },
+    { "two at once", "q RENAME TABLE x TO t, y TO u", 2 },
+    { "of two, one", "q RENAME TABLE x TO t, y TO z", 1 },
+    { "by way of a third name", "q RENAME TABLE x TO z, z TO t", 1 },
+    { "a captured one changes its name", "q RENAME TABLE t TO u;q ALTER TABLE u RENAME t", 0 },
+    { "a captured one goes away", "q RENAME TABLE t TO x", 0 },
+    { "nothing of ours", "q RENAME TABLE x TO y;qu RENAME TABLE t TO u", 0 },
+    { "gh-ost, at once", "q RENAME TABLE `t` TO `_t_del`, `_t_gho` TO `t`", 0 },
+    { "gh-ost, in two steps", "q RENAME TABLE t TO _t_del;q RENAME TABLE _t_gho TO t", 0 },
+    { "the same by ALTER", "q ALTER TABLE t RENAME _t_old;q ALTER TABLE _t_new RENAME t", 0 },
+    { "with a third name", "q RENAME TABLE t TO z, x TO t, z TO x", 0 },
+    { "another one went away", "q RENAME TABLE u TO _u_del;q RENAME TABLE x TO t", 1 },
+    { "it went away long ago", "q RENAME TABLE t TO z;q ALTER TABLE u ADD y INT;q RENAME TABLE x TO t", 1 },
+    { "it went away once", "q RENAME TABLE t TO z;q RENAME TABLE x TO t;q DROP TABLE t;q RENAME TABLE y TO t", 1 },
+    { "it was dropped", "q DROP TABLE t;q RENAME TABLE x TO t", 1 },
+};
+
+static void test_renames(void)
+{
+    slog_threshold = SLOG_ERROR;
+    for (size_t i = 0; i < sizeof renames / sizeof *renames; i++) {
+        struct script s = { .flavor = GTID_NONE, .offset = 4 };
+        struct source_pos from = { .flavor = GTID_NONE, .server = "srv", .file = "f.1", .offset = 4 };
+        struct driver d;
+        struct err err = { 0 };
+        struct buf text = { 0 };
+        char *save = NULL, step = 'C';
+        buf_printf(&text, S "%s", renames[i].script);
+        driver_open(&d, "s.t,s.u", &from, MAX_EVENT);
+        for (char *cmd = strtok_r((char *)text.p, ";", &save); cmd != NULL; cmd = strtok_r(NULL, ";", &save)) {
+            struct buf event = { 0 };
+            CHECK(make_event(&s, cmd, &event), "%s: unknown command %s", renames[i].name, cmd);
+            step = driver_feed(&d, buf_view(&event), &err);
+            CHECK(step != 'F', "%s: %s", renames[i].name, err.msg);
+            buf_free(&event);
+        }
+        CHECK(binlog_stream_stats(d.s)->renamed_in == renames[i].renamed_in, "%s: %llu, want %u", renames[i].name,
+              (unsigned long long)binlog_stream_stats(d.s)->renamed_in, renames[i].renamed_in);
+        driver_close(&d);
+        buf_free(&text);
+    }
+    slog_threshold = SLOG_INFO;
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
@@ -885,6 +937,7 @@ int main(void)
         run(&savepoints_spilled[i], 1);
     test_interface();
     test_new_file();
+    test_renames();
     test_truncations();
     return UNIT_END();
 }
