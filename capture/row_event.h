@@ -20,6 +20,7 @@ struct wire_column { /* how a column travels; private to the row decoders */
     uint16_t meta;
     const struct charset *charset; /* of character columns, enum and set; NULL for none */
     uint64_t *replaced; /* counts texts of which U+FFFD stands for bytes that are no character; NULL: those stop */
+    bool tells_apart;   /* of a key, or in a table without one: they stop in any case */
 };
 struct table_def {
     uint64_t table_id;

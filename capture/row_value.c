@@ -184,11 +184,18 @@ static APART bool replaced(const struct wire_column *wire, struct bytes b, struc
     struct err e = *err;
     if (e.code != ERR_CORRUPT)
         return false;
+    if (wire->tells_apart)
+        return err_set(err, e.code,
+                       "%s; rows are told apart by it (a key column, or a table without a key), so it is never "
+                       "replaced: mend the row at the source and begin a new slot from a fresh copy of the tables, or "
+                       "leave the table out",
+                       e.msg);
     if (wire->replaced == NULL)
         return err_set(err, e.code, "%s (what to do with such: --invalid-text)", e.msg);
     if (!charset_to_utf8_replacing(wire->charset, b, a, out, &n, err))
         return false;
     ++*wire->replaced;
+    err->code = ERR_NONE;
     return true;
 }
 

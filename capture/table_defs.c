@@ -205,8 +205,11 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
         return NULL;
     }
     e->def.ncols = captured ? e->def.rel->ncols : 0;
-    for (unsigned i = 0; i < e->def.ncols; i++)
-        e->def.cols[i].replaced = e->def.rel->nkey != 0 && e->def.rel->cols[i].key_pos == 0 ? t->replaced : NULL;
+    for (unsigned i = 0; i < e->def.ncols; i++) {
+        struct wire_column *w = &e->def.cols[i];
+        w->tells_apart = e->def.rel->nkey == 0 || e->def.rel->cols[i].key_pos != 0;
+        w->replaced = w->tells_apart ? NULL : t->replaced;
+    }
     e->def.sequence = captured && mariadb && is_sequence(e->def.rel);
     e->cost = sizeof *e + keep.n + e->def.ncols * (sizeof *e->def.cols + sizeof(struct column)) +
               (captured ? sizeof(struct relation) + e->def.rel->canonical.n : 0);

@@ -129,6 +129,40 @@ static const struct one cases[] = {
     { 200, 0, "", 0, "", 0, NULL, "type 200" },
 };
 
+/* What becomes of bytes that are no character: by policy, and never in what tells rows apart. */
+static void test_invalid_text(struct arena *a)
+{
+    uint64_t count = 0;
+    const struct {
+        uint64_t *replaced;
+        bool tells_apart;
+        const char *why, *not ; /* the error has the one, and not the other; NULL: replaced */
+    } policies[] = { { NULL, false, "--invalid-text", "never replaced" },
+                     { NULL, true, "never replaced", "--invalid-text" },
+                     { &count, false, NULL, NULL } };
+    for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        struct column col = { 0 };
+        struct wire_column wire = { .charset = charset_by_name(BYTES_LIT("tis620")),
+                                    .replaced = policies[i].replaced,
+                                    .tells_apart = policies[i].tells_apart };
+        struct bytes in = unhex("02 a1ff");
+        struct cur c = cur_over(in);
+        struct val v;
+        struct err err = { 0 };
+        bool ok = row_value_define(15, 9, &wire, &col, &err) && row_value_decode(&c, &wire, &col, a, &v, &err);
+        if (policies[i].why == NULL)
+            CHECK(ok && bytes_eq_str(v.u.str, "\xe0\xb8\x81\xef\xbf\xbd") && count == 1 && err.code == ERR_NONE,
+                  "replaced: code %d, %s", err.code, err.msg);
+        else
+            CHECK(!ok && err.code == ERR_CORRUPT && strstr(err.msg, policies[i].why) != NULL &&
+                      strstr(err.msg, policies[i].not ) == NULL,
+                  "policy %zu: %s", i, err.msg);
+        free((void *)(uintptr_t)in.p);
+    }
+    CHECK(count == 1, "counted");
+    arena_reset(a);
+}
+
 int main(void)
 {
     struct arena *a = arena_new(0);
@@ -171,6 +205,7 @@ int main(void)
         free((void *)(uintptr_t)in.p);
         arena_reset(a);
     }
+    test_invalid_text(a);
     arena_free(a);
     return UNIT_END();
 }
