@@ -78,6 +78,12 @@ static bool check_magic(struct binlog_file *f, struct err *err)
                                      : "it does not begin with the bytes fe 62 69 6e");
 }
 
+static bool check_regular(const char *path, const struct stat *st, struct err *err)
+{
+    return S_ISREG(st->st_mode) ||
+           err_set(err, ERR_CONFIG, "%s is not a regular file; save what comes out of a pipe to one", path);
+}
+
 bool binlog_file_open(const char *path, uint64_t max_event, struct binlog_file **out, struct err *err)
 {
     struct binlog_file *f = calloc(1, sizeof *f);
@@ -92,11 +98,14 @@ bool binlog_file_open(const char *path, uint64_t max_event, struct binlog_file *
     if (ok) {
         const char *slash = strrchr(f->path, '/');
         f->name = slash == NULL ? f->path : slash + 1;
-        f->fd = open(path, O_RDONLY | O_CLOEXEC);
-        ok = (f->fd >= 0 && fstat(f->fd, &st) == 0) || err_sys(err, "open %s", path);
+        ok = stat(path, &st) == 0 || err_sys(err, "open %s", path);
     }
-    if (ok && !S_ISREG(st.st_mode))
-        ok = err_set(err, ERR_CONFIG, "%s is not a regular file", path);
+    ok = ok && check_regular(path, &st, err);
+    if (ok) { /* a pipe that took its place meanwhile must not make open() wait for a writer */
+        f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        ok = (f->fd >= 0 && fstat(f->fd, &st) == 0) || err_sys(err, "open %s", path);
+        ok = ok && check_regular(path, &st, err);
+    }
     ok = ok && check_magic(f, err);
     if (!ok) {
         binlog_file_close(f);

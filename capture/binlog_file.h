@@ -12,7 +12,8 @@
 enum { BINLOG_FILE_FIRST = 4 /* where the first event of every file begins */ };
 
 struct binlog_file;
-/* max_event: bytes; a larger one is ERR_UNSUPPORTED. ERR_IO: cannot be read (sys: errno); ERR_CORRUPT: no binlog file;
+/* max_event: bytes; a larger one is ERR_UNSUPPORTED. ERR_IO: cannot be read (sys: errno); ERR_CONFIG: a directory, a pipe, not a
+ * regular file, which it never waits for; ERR_CORRUPT: no binlog file;
  * ERR_UNSUPPORTED: encrypted by MySQL. */
 bool binlog_file_open(const char *path, uint64_t max_event, struct binlog_file **out, struct err *err);
 void binlog_file_close(struct binlog_file *f); /* NULL is fine */

@@ -210,6 +210,7 @@ def test_from_file_without_gtids(lab):
 def test_from_file_refused(lab):
     """Contradicting options, and files that hold nothing that can be read."""
     lab.slot.parent.mkdir(exist_ok=True)
+    os.mkfifo(lab.dir / "pipe")
     fixture = REPO / "tests/fixtures/mysql-9.7.4.binlog"
     cases = [(["--from-file", fixture, "--source", "mysql://x@127.0.0.1/"], 2, "exclude each other"),
              (["--source", "mysql://x@127.0.0.1/", fixture], 2, "unexpected argument"),
@@ -218,6 +219,8 @@ def test_from_file_refused(lab):
              (["--from-file", fixture, "--start", "now"], 2, "earliest"),
              (["--from-file", lab.dir / "missing"], 1, "missing"),
              (["--from-file", Path(__file__)], 1, "no binlog file"),
+             (["--from-file", lab.dir / "pipe"], 2, "pipe is not a regular file"),
+             (["--from-file", lab.dir], 2, "is not a regular file"),
              (["--from-file", fixture], 1, "statement format")]
     for args, code, words in cases:
         log = lab.daemon("rowtide-capture", [*args, "--slot", lab.slot], "refused").run(code=code)
@@ -227,6 +230,7 @@ def test_from_file_refused(lab):
     body = bytearray(fixture.read_bytes())
     body[1100] ^= 1
     damaged.write_bytes(body)
+    lab.tool.run("binlog", "explain", lab.dir / "pipe", code=2)
     p = lab.tool.run("binlog", "explain", damaged, "--rows", code=1)
     assert "checksum BAD" in p.stdout and "damaged:1000:" in p.stderr and "\n1178.." not in p.stdout
     assert "no event of" in lab.tool.run("binlog", "explain", f"{fixture}:1001", code=2).stderr

@@ -141,7 +141,13 @@ static void test_refused(const struct recorded *r)
     struct binlog_file *f = NULL;
     struct err err = { 0 };
     CHECK(!binlog_file_open(path_of("missing"), MAX_EVENT, &f, &err) && err.code == ERR_IO, "missing: %s", err.msg);
-    CHECK(!binlog_file_open(dir, MAX_EVENT, &f, &err), "a directory was opened");
+    const char *const irregular[] = { dir, path_of("pipe"), "/dev/null" }; /* the pipe has no writer, and never will */
+    CHECK(mkfifo(irregular[1], 0600) == 0, "mkfifo");
+    for (size_t i = 0; i < sizeof irregular / sizeof *irregular; i++)
+        CHECK(!binlog_file_open(irregular[i], MAX_EVENT, &f, &err) && err.code == ERR_CONFIG &&
+                  strstr(err.msg, "not a regular file") != NULL,
+              "%s: %s", irregular[i], err.msg);
+    unlink(irregular[1]);
 
     struct bytes event; /* START_ENCRYPTION behind the first event; an event that is too large */
     struct buf b = { 0 };
