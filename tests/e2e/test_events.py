@@ -106,6 +106,23 @@ def session_changes(lab, cursor, first, images=("MINIMAL", "NOBLOB", "FULL")):
     return n
 
 
+def checksum_changes(cursor, first):
+    """Each begins a file."""
+    for checksum in ("NONE", "CRC32"):
+        cursor.execute(f"SET GLOBAL binlog_checksum = {checksum}")
+        change(cursor, first)
+        first += 10
+    return first
+
+
+def goes_on_after_a_restart(lab, capture, connection):
+    caught_up(lab, capture)
+    connection.close()
+    lab.source.restart()
+    caught_up(lab, capture)
+    assert_same(lab)
+
+
 @MYSQL
 def test_every_event_of_mysql(lab):
     """In one running capture: GTIDs with and without tags, compressed transactions, comments, statements elsewhere, session settings,
@@ -123,19 +140,12 @@ def test_every_event_of_mysql(lab):
     statements_elsewhere(lab, cur)
     n = session_changes(lab, cur, 100)
     cur.execute("SET SESSION binlog_transaction_compression = OFF")
-    for checksum in ("NONE", "CRC32"):
-        cur.execute(f"SET GLOBAL binlog_checksum = {checksum}")
-        change(cur, n)
-        n += 10
+    n = checksum_changes(cur, n)
     cur.execute("SET GLOBAL binlog_encryption = ON")
     change(cur, n)
     cur.execute("FLUSH BINARY LOGS")
     change(cur, n + 10)
-    caught_up(lab, c)
-    db.close()
-    lab.source.restart()
-    caught_up(lab, c)
-    assert_same(lab)
+    goes_on_after_a_restart(lab, c, db)
     assert [r["row"]["at"] for r in lab.changes(table="t", op="insert") if r["row"]["id"] == 130] == ["2024-05-06T01:38:09.123Z"], "the time zone"
     witnessed(lab, "exact", "FORMAT_DESCRIPTION", "ROTATE", "STOP", "PREVIOUS_GTIDS", "GTID", "GTID_TAGGED", "QUERY", "ROWS_QUERY", "TABLE_MAP",
               "WRITE, UPDATE, DELETE_ROWS version 2", "XID", "TRANSACTION_PAYLOAD", "INTVAR, RAND, USER_VAR", "BEGIN_LOAD_QUERY, EXECUTE_LOAD_QUERY")
@@ -160,17 +170,10 @@ def test_every_event_of_mysql56(lab):
     cur.execute("SET SESSION binlog_rows_query_log_events = ON")
     statements_elsewhere(lab, cur)
     n = session_changes(lab, cur, 100)
-    for checksum in ("NONE", "CRC32"):
-        cur.execute(f"SET GLOBAL binlog_checksum = {checksum}")
-        change(cur, n)
-        n += 10
+    n = checksum_changes(cur, n)
     cur.execute("FLUSH BINARY LOGS")
     change(cur, n)
-    caught_up(lab, c)
-    db.close()
-    lab.source.restart()
-    caught_up(lab, c)
-    assert_same(lab)
+    goes_on_after_a_restart(lab, c, db)
     witnessed(lab, "exact", "ROTATE", "STOP", "ROWS_QUERY", "INTVAR, RAND, USER_VAR", "BEGIN_LOAD_QUERY, EXECUTE_LOAD_QUERY")
     assert_hears_heartbeats(c, port)
     witnessed(lab, "exact", "HEARTBEAT")
