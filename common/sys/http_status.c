@@ -14,6 +14,7 @@
 
 enum {
     MAX_CONNECTIONS = 32,
+    PLACES = 2 * MAX_CONNECTIONS, /* with those that were told to go and have not yet */
     IDLE_SECONDS = 10,
     REQUEST_MEMORY = 16 << 10,
     HTTP_OK = 200,
@@ -24,11 +25,20 @@ enum {
     HTTP_UNAVAILABLE = 503
 };
 
+/* A client that sends a byte now and then is never idle. So that such ones cannot keep all others out, there is always
+ * room for one more: the connection that has gone longest without an answer goes. */
+struct guest {
+    int fd;         /* -1: a free place */
+    uint64_t since; /* order of begin and answers */
+    bool leaving;
+};
 struct http_status {
     struct MHD_Daemon *daemon;
     const struct http_status_ops *ops;
     void *ctx;
     unsigned port;
+    struct guest guests[PLACES]; /* these two: the endpoint's thread only */
+    uint64_t order;
 };
 
 static const char text_plain[] = "text/plain; charset=utf-8";
@@ -87,6 +97,52 @@ static enum MHD_Result answer(struct http_status *h, struct MHD_Connection *conn
     return queued;
 }
 
+static void make_room(struct http_status *h)
+{
+    struct guest *oldest = NULL;
+    unsigned n = 0;
+    for (struct guest *g = h->guests; g < h->guests + PLACES; g++) {
+        if (g->fd < 0 || g->leaving)
+            continue;
+        n++;
+        if (oldest == NULL || g->since < oldest->since)
+            oldest = g;
+    }
+    if (n < MAX_CONNECTIONS)
+        return;
+    oldest->leaving = true;
+    (void)shutdown(oldest->fd, SHUT_RDWR); /* the library sees its end, and closes it */
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **place,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_status *h = cls;
+    struct guest *g = *place;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (g != NULL)
+            g->fd = -1;
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD);
+    make_room(h);
+    for (g = h->guests; info != NULL && g < h->guests + PLACES; g++) {
+        if (g->fd < 0) {
+            *g = (struct guest){ .fd = info->connect_fd, .since = h->order++ };
+            *place = g;
+            return;
+        }
+    }
+}
+
+static void note_answer(struct http_status *h, struct MHD_Connection *conn)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct guest *g = info == NULL ? NULL : info->socket_context;
+    if (g != NULL)
+        g->since = h->order++;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
                                   const char *version, const char *upload, size_t *upload_size, void **state)
 {
@@ -101,6 +157,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
     }
     if (*upload_size != 0)
         return MHD_NO;
+    note_answer(cls, conn);
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
         return reply(conn, HTTP_METHOD, text_plain, BYTES_LIT("read-only: GET or HEAD\n"));
     return answer(cls, conn, url);
@@ -199,6 +256,8 @@ bool http_status_start(struct http_status **out, const char *addr, const struct 
         return err_nomem(err);
     h->ops = ops;
     h->ctx = ctx;
+    for (size_t i = 0; i < PLACES; i++)
+        h->guests[i].fd = -1;
     int fd = listen_on(addr, &w, err);
     if (fd < 0) {
         free(h);
@@ -206,9 +265,10 @@ bool http_status_start(struct http_status **out, const char *addr, const struct 
     }
     h->port = bound_port(fd);
     h->daemon = MHD_start_daemon(MHD_USE_AUTO | MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, on_request, h,
-                                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
-                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY, MHD_OPTION_END);
+                                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PLACES,
+                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_CONNECTION_TIMEOUT,
+                                 (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY,
+                                 MHD_OPTION_END);
     if (h->daemon == NULL) {
         free(
             h); /* the library does not say whether it closed fd already; the caller ends, and closing twice is worse */

@@ -2,7 +2,8 @@
  * else.
  *
  * The callbacks run on the endpoint's own thread and must only read atomics or take short locks. Bound to loopback
- * unless the address says otherwise. Request bodies are refused; at most 32 connections, closed when idle for 10 s. */
+ * unless the address says otherwise. Request bodies are refused; at most 32 connections, closed when idle for 10 s, or for
+ * a new one's sake: then the one that has gone longest without an answer. */
 #ifndef ROWTIDE_HTTP_STATUS_H
 #define ROWTIDE_HTTP_STATUS_H
 

@@ -103,22 +103,55 @@ static void test_requests(unsigned port)
     CHECK(atoi(ask(port, "GET /healthz" END) + 9) == 200, "still alive");
 }
 
-/* Idle connections may use up the limit, but the endpoint must survive that and serve again once they are gone. */
+static bool say(int fd, const char *text)
+{
+    return send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
+}
+
+static bool ended(int fd)
+{
+    char c;
+    return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+/* More clients than there is room for, that say nothing, or begin a request and never end it, a byte at a time: they do not keep
+ * others out, and the first of them have to go. One that asks now and then stays. */
 static void test_many(unsigned port)
 {
-    int fds[40];
-    for (size_t i = 0; i < 40; i++)
+    enum { MANY = 100 };
+    static const char slow[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n",
+                      whole[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    int fds[MANY], regular = connect_to(port);
+    char answer[2000];
+    CHECK(regular >= 0, "connect");
+    for (size_t i = 0; i < MANY; i++) {
         fds[i] = connect_to(port);
-    usleep(50000);
-    for (size_t i = 0; i < 40; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    const char *got = "";
-    for (int tries = 0; tries < 50 && got[0] == '\0'; tries++) {
-        usleep(20000);
-        got = ask(port, "GET /healthz" END);
+        CHECK(fds[i] >= 0, "connection %zu", i);
+        if (i % 2 == 0)
+            say(fds[i], slow);
+        if (i % 8 == 0) {
+            const char *got = ask(port, "GET /healthz" END);
+            CHECK(strncmp(got, "HTTP/1.1 200", 12) == 0, "among %zu: %s", i, got);
+            CHECK(say(regular, whole) && recv(regular, answer, sizeof answer, 0) > 12 &&
+                      memcmp(answer, "HTTP/1.1 200", 12) == 0,
+                  "one that asks again, among %zu", i);
+        }
     }
-    CHECK(strncmp(got, "HTTP/1.1 200", 12) == 0, "serves again: %s", got);
+    for (size_t i = 0; i < MANY; i += 2) /* those that are left */
+        say(fds[i], "X");
+    unsigned open = MANY;
+    for (int tries = 0; tries < 250 && open > 32; tries++) {
+        usleep(20000);
+        open = 0;
+        for (size_t i = 0; i < MANY; i++)
+            open += !ended(fds[i]);
+    }
+    CHECK(ended(fds[0]) && ended(fds[1]) && !ended(fds[MANY - 1]) && open <= 32, "%u are open", open);
+    CHECK(atoi(ask(port, "GET /healthz" END) + 9) == 200, "while they are there");
+    close(regular);
+    for (size_t i = 0; i < MANY; i++)
+        close(fds[i]);
+    CHECK(atoi(ask(port, "GET /healthz" END) + 9) == 200, "when they are gone");
 }
 
 static const struct {
