@@ -208,11 +208,12 @@ static void status(void *ctx, struct buf *out)
         buf_str(out, i == 0 ? "{\"name\":" : ",{\"name\":");
         json_string(out, bytes_str(s->name));
         buf_printf(out,
-                   ",\"state\":\"%s\",\"confirmed_lsn\":%llu,\"flushed_lsn\":%llu,\"behind_records\":%llu,\"lag_"
-                   "seconds\":%.3f",
+                   ",\"state\":\"%s\",\"confirmed_lsn\":%llu,\"applied_lsn\":%llu,\"flushed_lsn\":%llu,"
+                   "\"behind_records\":%llu,\"lag_seconds\":%.3f",
                    sub_state_name((enum sub_state)atomic_load(&s->state)),
-                   (unsigned long long)atomic_load(&s->applied_lsn), (unsigned long long)atomic_load(&s->flushed_lsn),
-                   (unsigned long long)sub_status_behind(s), sub_status_lag(s));
+                   (unsigned long long)atomic_load(&s->durable_lsn), (unsigned long long)atomic_load(&s->applied_lsn),
+                   (unsigned long long)atomic_load(&s->flushed_lsn), (unsigned long long)sub_status_behind(s),
+                   sub_status_lag(s));
         buf_printf(out, ",\"changes\":%llu,\"transactions\":%llu,\"commits\":%llu",
                    (unsigned long long)atomic_load(&s->changes), (unsigned long long)atomic_load(&s->transactions),
                    (unsigned long long)atomic_load(&s->commits));
