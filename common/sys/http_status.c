@@ -233,7 +233,7 @@ static int listen_on(const char *addr, const struct where *w, struct err *err)
         int one = 1;
         fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
         if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-            bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, MAX_CONNECTIONS) == 0)
+            bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0)
             break;
         err_sys(err, "status address \"%s\"", addr);
         err->code = ERR_CONFIG;
