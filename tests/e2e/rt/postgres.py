@@ -46,6 +46,9 @@ class Postgres:
     def _end(self, sig):
         if self.process is not None:
             self.process.send_signal(sig)
+            if self.held is not None:       # it does not hear the postmaster
+                os.kill(self.held, signal.SIGKILL)
+                self.held = None
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
@@ -57,9 +60,9 @@ class Postgres:
         self._end(signal.SIGINT)     # fast shutdown: open sessions are ended
 
     def hold_wal_writer(self):
-        """Until crash(), no WAL leaves PostgreSQL's memory but up to a commit that waits for it. A process that crashes loses nothing
-        of what it has handed to the kernel, and the WAL writer does that within a few ms. Wants autovacuum off, and wal_buffers that
-        hold all that is written meanwhile."""
+        """Until the server ends, no WAL leaves PostgreSQL's memory but up to a commit that waits for it. A process that crashes loses
+        nothing of what it has handed to the kernel, and the WAL writer does that within a few ms. Wants autovacuum off, and
+        wal_buffers that hold all that is written meanwhile."""
         def idle():
             return self.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter' AND wait_event = 'WalWriterMain'")
 
@@ -74,10 +77,6 @@ class Postgres:
 
     def crash(self):
         """Immediate: no checkpoint, the next start recovers from the WAL."""
-        if self.held is not None:       # it does not hear the postmaster
-            self.process.send_signal(signal.SIGQUIT)
-            os.kill(self.held, signal.SIGKILL)
-            self.held = None
         self._end(signal.SIGQUIT)
 
     def restart(self):
