@@ -18,8 +18,10 @@ def xid(lab, name):
 
 
 def prepare(lab, xid, *statements):
-    """On a connection of its own, which ends: a prepared transaction does not need one."""
-    lab.sql(f"XA START {xid}", *statements, f"XA END {xid}", f"XA PREPARE {xid}")
+    """On a connection of its own, which ends: a prepared transaction does not need one. Until the server has seen that, nobody else
+    may commit it."""
+    ended = lab.sql(f"XA START {xid}", *statements, f"XA END {xid}", f"XA PREPARE {xid}", "SELECT CONNECTION_ID()")[0][0]
+    wait_until(lambda: not lab.sql(f"SELECT 1 FROM information_schema.processlist WHERE id = {ended}"), "the connection's end")
 
 
 def ids(lab, slot=None):
