@@ -53,12 +53,49 @@ const char *row_type_name(uint8_t type); /* "TYPED_ARRAY", "?" */
 /* row_frame.c: how a column's values get into frames; behind row_value_define. */
 void row_frame_plan(struct wire_column *w, const struct column *col);
 
+enum { ROW_US_PER_SECOND = 1000000 };
 /* row_temporal.c. scale: fractional digits, 0..6. False and c->why for what is no date or time. */
 unsigned row_temporal_bytes(uint8_t type, unsigned scale);
 bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val *out);
 /* MySQL's 64-bit packed forms, as JSON documents hold them; false: not sane. */
 bool row_packed_time(int64_t packed, int64_t *us);
-bool row_packed_datetime(int64_t packed);
+static inline bool row_packed_datetime(int64_t packed)
+{
+    /* The packing (value.h) has no room for a day beyond 31, nor, being divided by 13, for a month beyond 12. */
+    uint64_t v = (uint64_t)packed;
+    return packed >= 0 && v >> 46 < UINT64_C(10000) * 13 && (v >> 36 & 31) < 24 && (v >> 30 & 63) < 60 &&
+           (v >> 24 & 63) < 60 && (v & 0xffffff) < ROW_US_PER_SECOND;
+}
+/* The values of the most usual types; false: no date or time that can be. be: the value's bytes at the top, what is below is
+ * arbitrary. fraction: bytes of it, at most 3. */
+static inline unsigned row_us_of_unit(unsigned bytes)
+{
+    static const uint16_t us[4] = { 0, 10000, 100, 1 };
+    return us[bytes];
+}
+static inline uint64_t row_fraction_us(uint64_t be, unsigned bytes)
+{
+    return bytes == 0 ? 0 : (be >> (64 - 8 * bytes)) * row_us_of_unit(bytes);
+}
+static inline bool row_datetime2(uint64_t be, unsigned fraction, int64_t *packed)
+{
+    int64_t whole = (int64_t)(be >> 24) - 0x8000000000;
+    uint64_t us = row_fraction_us(be << 40, fraction);
+    *packed = (int64_t)((uint64_t)whole << 24 | us);
+    return whole >= 0 && us < ROW_US_PER_SECOND && row_packed_datetime(*packed);
+}
+static inline bool row_timestamp2(uint64_t be, unsigned fraction, int64_t *instant)
+{
+    uint64_t us = row_fraction_us(be << 32, fraction);
+    *instant = (int64_t)((be >> 32) * ROW_US_PER_SECOND + us); /* unsigned: MariaDB 11.5 counts up to 2106 */
+    return us < ROW_US_PER_SECOND;
+}
+static inline bool row_date(uint32_t d, int64_t *packed)
+{
+    uint64_t year = d >> 9, month = d >> 5 & 15, day = d & 31;
+    *packed = (int64_t)(((year * 13 + month) << 5 | day) << 41);
+    return year <= 9999 && month <= 12;
+}
 
 /* row_decimal.c. 0: precision and scale are not sane. */
 unsigned row_decimal_bytes(unsigned precision, unsigned scale);

@@ -35,7 +35,10 @@ enum way {
     WAY_JSON,
     WAY_DECIMAL, /* with more digits than 64 bits have */
     WAY_DECIMAL64,
-    WAY_TEMPORAL
+    WAY_DATE,
+    WAY_DATETIME,
+    WAY_TIMESTAMP,
+    WAY_TEMPORAL /* another one */
 };
 
 static uint8_t text_way(const struct wire_column *w)
@@ -98,6 +101,13 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
     case WT_BLOB_COMPRESSED:
     case WT_VECTOR:
         return (struct plan){ WAY_ANY, n, true, false };
+    case WT_DATE:
+    case WT_NEWDATE:
+        return (struct plan){ WAY_DATE, 3, false, false };
+    case WT_DATETIME2:
+        return (struct plan){ WAY_DATETIME, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
+    case WT_TIMESTAMP2:
+        return (struct plan){ WAY_TIMESTAMP, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
     default:
         return (struct plan){ WAY_TEMPORAL, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
     }
@@ -178,7 +188,9 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
         return put_any(x, i, at, part);
     unsigned unused = 64 - 8 * (unsigned)n;
     uint64_t word;
+    int64_t v;
     memcpy(&word, at, LOAD);
+    uint64_t be = be64toh(word);
     word = le64toh(word);
     switch ((enum way)w->way) {
     case WAY_ANY:
@@ -202,6 +214,12 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
         return frame_part_float(part, word, (unsigned)n, bytes) ? at + n : NULL;
     case WAY_DECIMAL64:
         return put_decimal64(x, i, at, part);
+    case WAY_DATE:
+        return row_date((uint32_t)(word & 0xffffff), &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
+    case WAY_DATETIME:
+        return row_datetime2(be, (unsigned)n - 5, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
+    case WAY_TIMESTAMP:
+        return row_timestamp2(be, (unsigned)n - 4, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
     case WAY_TEMPORAL:
         return put_temporal(x, i, at, part);
     case WAY_DECIMAL:

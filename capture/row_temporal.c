@@ -6,7 +6,7 @@
  * the old ones. */
 #include "row_decode.h"
 
-enum { US_PER_SECOND = 1000000, HOURS_MAX = 838 };
+enum { HOURS_MAX = 838 };
 
 unsigned row_temporal_bytes(uint8_t type, unsigned scale)
 {
@@ -31,27 +31,17 @@ unsigned row_temporal_bytes(uint8_t type, unsigned scale)
     }
 }
 
-static const uint32_t to_us[4] = { 0, 10000, 100, 1 }; /* by bytes of fraction */
-
 static bool sane(struct civil c)
 {
     return c.year <= 9999 && c.mon <= 12 && c.day <= 31 && c.hour < 24 && c.min < 60 && c.sec < 60 &&
-           c.usec < US_PER_SECOND;
-}
-
-/* The packing (value.h) has no room for a day beyond 31, nor, being divided by 13, for a month beyond 12. */
-bool row_packed_datetime(int64_t packed)
-{
-    uint64_t v = (uint64_t)packed;
-    return packed >= 0 && v >> 46 < UINT64_C(10000) * 13 && (v >> 36 & 31) < 24 && (v >> 30 & 63) < 60 &&
-           (v >> 24 & 63) < 60 && (v & 0xffffff) < US_PER_SECOND;
+           c.usec < ROW_US_PER_SECOND;
 }
 
 static bool time_of(unsigned hours, unsigned min, unsigned sec, uint32_t usec, bool negative, int64_t *us)
 {
-    if (hours > HOURS_MAX || min > 59 || sec > 59 || usec >= US_PER_SECOND)
+    if (hours > HOURS_MAX || min > 59 || sec > 59 || usec >= ROW_US_PER_SECOND)
         return false;
-    int64_t v = (((int64_t)hours * 60 + min) * 60 + sec) * US_PER_SECOND + usec;
+    int64_t v = (((int64_t)hours * 60 + min) * 60 + sec) * ROW_US_PER_SECOND + usec;
     *us = negative ? -v : v;
     return true;
 }
@@ -78,7 +68,7 @@ static bool decode_time2(struct cur *c, unsigned fraction, int64_t *us)
             whole++;
             part -= fraction == 1 ? 0x100 : 0x10000;
         }
-        packed = whole * 0x1000000 + part * to_us[fraction];
+        packed = whole * 0x1000000 + part * row_us_of_unit(fraction);
     }
     return row_packed_time(packed, us);
 }
@@ -103,14 +93,10 @@ bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val
     out->scale = (uint8_t)scale;
     switch (type) {
     case WT_DATE:
-    case WT_NEWDATE: {
-        uint64_t d = cur_le(c, 3);
-        struct civil day = { .year = (uint16_t)(d >> 9), .mon = (uint8_t)(d >> 5 & 15), .day = (uint8_t)(d & 31) };
-        ok = sane(day);
+    case WT_NEWDATE:
+        ok = row_date((uint32_t)cur_le(c, 3), &out->u.i64);
         out->kind = VAL_DATE;
-        out->u.i64 = civil_pack(day);
         break;
-    }
     case WT_TIME: { /* hhmmss, signed */
         uint32_t raw = (uint32_t)cur_le(c, 3);
         bool negative = (raw & 0x800000) != 0;
@@ -125,16 +111,12 @@ bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val
         break;
     case WT_TIMESTAMP:
         out->kind = VAL_INSTANT;
-        out->u.i64 = (int64_t)cur_le(c, 4) * US_PER_SECOND;
+        out->u.i64 = (int64_t)cur_le(c, 4) * ROW_US_PER_SECOND;
         break;
-    case WT_TIMESTAMP2: { /* unsigned: MariaDB 11.5 counts up to 2106 */
-        int64_t seconds = (int64_t)cur_be(c, 4);
-        uint64_t usec = cur_be(c, fraction) * to_us[fraction];
-        ok = usec < US_PER_SECOND;
+    case WT_TIMESTAMP2:
+        ok = row_timestamp2(cur_be(c, 4 + fraction) << (32 - 8 * fraction), fraction, &out->u.i64);
         out->kind = VAL_INSTANT;
-        out->u.i64 = seconds * US_PER_SECOND + (int64_t)usec;
         break;
-    }
     case WT_DATETIME: {
         struct civil t = old_datetime(cur_le(c, 8));
         ok = sane(t);
@@ -142,14 +124,10 @@ bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val
         out->u.i64 = civil_pack(t);
         break;
     }
-    case WT_DATETIME2: {
-        int64_t whole = (int64_t)cur_be(c, 5) - 0x8000000000;
-        int64_t usec = (int64_t)(cur_be(c, fraction) * to_us[fraction]);
-        ok = whole >= 0 && usec < US_PER_SECOND && row_packed_datetime(whole << 24);
+    case WT_DATETIME2:
+        ok = row_datetime2(cur_be(c, 5 + fraction) << (24 - 8 * fraction), fraction, &out->u.i64);
         out->kind = VAL_DATETIME;
-        out->u.i64 = ok ? whole << 24 | usec : 0;
         break;
-    }
     default:
         ok = false;
     }
