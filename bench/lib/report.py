@@ -10,8 +10,9 @@ from statistics import median
 @dataclass
 class Result:
     """One figure of Rowtide beside one of a reference; both medians over the rounds. `metric` carries the unit (wall_s, cpu_s, peak_rss_mib,
-    rows_per_s). ratio = rowtide / reference. target is a limit for the ratio, or for Rowtide's own figure where there is no reference;
-    higher_is_better turns the comparison round. met: None where there is no target."""
+    rows_per_s). ratio = rowtide / reference; of rounds measured in turn (paired) the median of the rounds' ratios. target is a limit for the
+    ratio, or for Rowtide's own figure where there is no reference; higher_is_better turns the comparison round. met: None where there is no
+    target."""
     suite: str
     workload: str
     metric: str
@@ -20,9 +21,20 @@ class Result:
     reference_name: str = None
     target: float = None
     higher_is_better: bool = False
+    paired_ratio: float = None
+
+    @classmethod
+    def paired(cls, suite, workload, metric, mine, others, name, target=None, higher_is_better=False):
+        """mine, others: the figures of the same rounds. A machine whose speed drifts changes both of a pair."""
+        if len(mine) != len(others):
+            return cls(suite, workload, metric, median(mine), median(others), name, target, higher_is_better)
+        ratios = [a / b for a, b in zip(mine, others) if b]
+        return cls(suite, workload, metric, median(mine), median(others), name, target, higher_is_better, median(ratios) if ratios else None)
 
     @property
     def ratio(self):
+        if self.paired_ratio is not None:
+            return self.paired_ratio
         return self.rowtide / self.reference if self.reference else None
 
     @property
@@ -34,7 +46,7 @@ class Result:
 
     def as_dict(self):
         d = asdict(self)
-        del d["higher_is_better"]
+        del d["higher_is_better"], d["paired_ratio"]
         return {**{k: rounded(v) for k, v in d.items()}, "ratio": rounded(self.ratio), "met": self.met}
 
 

@@ -86,7 +86,7 @@ def zstd_bytes(w):
 
 
 def compare(name, metric, of, mine, other, other_name, target=None):
-    return Result("capture", name, metric, median([of(u) for u in mine]), median([of(u) for u in other]), other_name, target)
+    return Result.paired("capture", name, metric, [of(u) for u in mine], [of(u) for u in other], other_name, target)
 
 
 def peer_runs(ctx, contest, peer):
