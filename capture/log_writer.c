@@ -13,8 +13,10 @@ enum {
     QUEUE_FRAMES = 8, /* finished frames waiting: bounds memory with QUEUE_BYTES */
     QUEUE_BYTES = 4 << 20,
     SPARES = 3, /* payload buffers that wait for the next frame: new memory costs its page faults each time */
-    SPARE_BYTES = 4 << 20,         /* larger ones are given back */
-    GROUP_BYTES = 16 << 20,        /* written between two fsyncs at most while there is a backlog */
+    SPARE_BYTES = 4 << 20,  /* larger ones are given back */
+    GROUP_BYTES = 16 << 20, /* written between two fsyncs at most while more comes */
+    BULK_BYTES = 256 << 10, /* a frame that large was closed for its size, and not because the source is quiet: */
+    BULK_WAIT_MS = 10,      /* for so long the next one is waited for before its commits are flushed */
     RETAIN_EVERY_US = 5 * 1000000, /* retention looks at the subscriptions this often, and at each new segment */
     HEARTBEAT_EVERY_US = 1000000
 };
@@ -57,7 +59,8 @@ struct log_writer {
     bool unflushed;        /* appended since the last flush, a commit among it */
     uint64_t unflushed_bytes;
     uint64_t last_commit_lsn;
-    bool streaming; /* as last told */
+    uint64_t last_number; /* of the items dealt with */
+    bool streaming;       /* as last told */
     int64_t retained_at, beat_at;
 };
 
@@ -104,6 +107,12 @@ static bool flush(struct log_writer *w, struct err *err)
     w->unflushed_bytes = 0;
     w->beat_at = clock_mono_us();
     return true;
+}
+
+static void tell_durable(struct log_writer *w)
+{
+    if (!w->unflushed)
+        atomic_store(&w->durable, w->last_number);
 }
 
 /* What was flushed, once more, with the time when the source was heard. */
@@ -172,20 +181,21 @@ static bool retain(struct log_writer *w, struct err *err)
     return true;
 }
 
-/* Everything in one place: append, flush when the queue is empty or a group or the segment is full, answer drains. */
+/* Everything in one place: append, flush when nothing more is coming or a group or the segment is full, answer drains. */
 static bool handle(struct log_writer *w, struct item *it, struct err *err)
 {
     if (!write_item(w, it, err))
         return false;
     bool barrier = it->kind == ITEM_DRAIN || it->kind == ITEM_CUT;
     bool full = seg_writer_full(w->seg);
-    bool due = full || barrier || queue_len(w->queue) == 0 || w->unflushed_bytes >= GROUP_BYTES;
+    bool more = queue_len(w->queue) != 0 || (it->kind == ITEM_FRAME && it->payload.n >= BULK_BYTES);
+    bool due = full || barrier || !more || w->unflushed_bytes >= GROUP_BYTES;
     if (w->unflushed && due && !flush(w, err))
         return false;
     if (full) /* rolled: look at the disk now, a burst may fill it before the next turn */
         w->retained_at = 0;
-    if (!w->unflushed)
-        atomic_store(&w->durable, it->number);
+    w->last_number = it->number;
+    tell_durable(w);
     if (clock_mono_us() - w->beat_at >= HEARTBEAT_EVERY_US && !beat(w, err)) /* a large transaction is no silence */
         return false;
     if (barrier) {
@@ -223,11 +233,13 @@ static void *writer_thread(void *arg)
     struct err err;
     bool ok = true;
     while (ok) {
-        struct item *it = queue_pop(w->queue, 1000);
+        struct item *it = queue_pop(w->queue, w->unflushed ? BULK_WAIT_MS : 1000);
         if (it == NULL) {
-            if (queue_closed(w->queue))
+            ok = !w->unflushed || flush(w, &err);
+            tell_durable(w);
+            if (ok && queue_closed(w->queue))
                 break;
-            ok = retain(w, &err);
+            ok = ok && retain(w, &err);
             continue;
         }
         ok = handle(w, it, &err);
