@@ -332,12 +332,16 @@ static size_t width_of(const struct json_container *o) /* of offsets and counts 
     return o->large ? 4 : 2;
 }
 
+static inline size_t read_at(const uint8_t *p, bool large)
+{
+    size_t low = (size_t)p[0] | (size_t)p[1] << 8;
+    return large ? low | (size_t)p[2] << 16 | (size_t)p[3] << 24 : low;
+}
+
 /* At a place that json_open has checked to lie inside. */
 static size_t read_offset(const struct json_container *o, size_t at)
 {
-    const uint8_t *p = o->v.p + at;
-    size_t low = (size_t)p[0] | (size_t)p[1] << 8;
-    return o->large ? low | (size_t)p[2] << 16 | (size_t)p[3] << 24 : low;
+    return read_at(o->v.p + at, o->large);
 }
 
 static size_t head_of(const struct json_container *o)
@@ -347,17 +351,16 @@ static size_t head_of(const struct json_container *o)
 
 bool json_open(struct json *j, const struct json_value *v, struct json_container *out)
 {
-    out->v = v->v;
     out->large = v->type == LARGE_OBJECT || v->type == LARGE_ARRAY;
     out->object = v->type == SMALL_OBJECT || v->type == LARGE_OBJECT;
     size_t width = width_of(out);
     if (v->v.n < 2 * width)
         return json_bad(j, "truncated");
-    size_t count = read_offset(out, 0), own = read_offset(out, width);
+    size_t count = read_at(v->v.p, out->large), own = read_at(v->v.p + width, out->large);
     if (own > v->v.n)
         return json_bad(j, "truncated");
     out->count = count;
-    out->v.n = own;
+    out->v = (struct bytes){ v->v.p, own };
     out->values_at = 2 * width + (out->object ? count * (width + 2) : 0); /* count < 2^32: no overflow in 64 bits */
     return head_of(out) <= own || json_bad(j, "more members than bytes");
 }
