@@ -1,8 +1,9 @@
 /* pg_sql.c - see pg_sql.h. Shapes of the statements: design.md, "Apply"; PostgreSQL manual, "INSERT", "UPDATE",
  * "DELETE".
  *
- * unnest of several arrays in FROM walks them side by side and in order. A set-returning function in FROM gives the
- * planner 10 rows whatever it returns, so one generic plan (index lookups) serves every size. */
+ * Set-returning functions in one select list walk their arrays side by side and in order. They stand in a subselect's list, not in
+ * FROM, because a function in FROM first writes all of its rows to a tuplestore of its own: with ten columns that is a seventh of what an
+ * update costs the server. Either way the planner assumes 10 rows whatever comes, so one generic plan (index lookups) serves every size. */
 #include "pg_sql.h"
 
 void pg_ident(struct buf *out, struct bytes name)
@@ -52,16 +53,12 @@ static void put_value(struct buf *out, const struct pg_sql_col *c, bool many, un
     }
 }
 
-/* unnest($1,$2) AS u(c1,c2) */
+/* (SELECT unnest($1) AS c1,unnest($2) AS c2) AS u; the arrays have one length */
 static void put_unnest(struct buf *out, unsigned n)
 {
-    buf_str(out, "unnest(");
     for (unsigned i = 1; i <= n; i++)
-        buf_printf(out, i == 1 ? "$%u" : ",$%u", i);
-    buf_str(out, ") AS u(");
-    for (unsigned i = 1; i <= n; i++)
-        buf_printf(out, i == 1 ? "c%u" : ",c%u", i);
-    buf_u8(out, ')');
+        buf_printf(out, i == 1 ? "(SELECT unnest($%u) AS c%u" : ",unnest($%u) AS c%u", i, i);
+    buf_str(out, ") AS u");
 }
 
 /* alias.a = $3 AND alias.b IS NULL ...; parameters from `at` on. */

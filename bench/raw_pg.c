@@ -191,11 +191,9 @@ static void text(struct work *w, bool many)
     }
     if (!many)
         return;
-    p += sprintf(p, "unnest(");
-    list(&p, w, 0, "$#", ",");
-    p += sprintf(p, ") u(");
-    list(&p, w, 0, "c#", ",");
-    p += sprintf(p, ")");
+    p += sprintf(p, "(SELECT "); /* in FROM, unnest would write its rows to a tuplestore first */
+    list(&p, w, 0, "unnest($#) AS c#", ",");
+    p += sprintf(p, ") u");
     if (op[0] == 'u')
         sprintf(p, " WHERE t.%s = u.c1", key);
 }

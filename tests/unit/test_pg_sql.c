@@ -49,7 +49,7 @@ static void test_statements(void)
           "INSERT INTO \"s\".\"t\"\"t\" (\"a\"\"b\",\"j\") OVERRIDING SYSTEM VALUE VALUES ($1,$2::pg_catalog.json)" },
         { 0, true, false, false, 2, 0, 0,
           "INSERT INTO \"s\".\"t\"\"t\" (\"a\"\"b\",\"j\") OVERRIDING SYSTEM VALUE SELECT u.c1,u.c2::pg_catalog.json "
-          "FROM unnest($1,$2) AS u(c1,c2)" },
+          "FROM (SELECT unnest($1) AS c1,unnest($2) AS c2) AS u" },
         { 0, false, false, false, 0, 0, 0, "INSERT INTO \"s\".\"t\"\"t\" DEFAULT VALUES" },
         { 1, false, false, false, 2, 1, 0,
           "WITH w AS (UPDATE \"s\".\"t\"\"t\" AS t SET \"a\"\"b\" = $1, \"j\" = $2::pg_catalog.json WHERE t.\"id\" = "
@@ -57,7 +57,8 @@ static void test_statements(void)
         { 1, false, false, false, 0, 1, 0,
           "WITH w AS (UPDATE \"s\".\"t\"\"t\" AS t SET \"id\" = t.\"id\" WHERE t.\"id\" = $1" CHECKED },
         { 1, true, false, false, 1, 1, 0,
-          "UPDATE \"s\".\"t\"\"t\" AS t SET \"a\"\"b\" = u.c1 FROM unnest($1,$2) AS u(c1,c2) WHERE t.\"id\" = u.c2" },
+          "UPDATE \"s\".\"t\"\"t\" AS t SET \"a\"\"b\" = u.c1 FROM (SELECT unnest($1) AS c1,unnest($2) AS c2) AS u "
+          "WHERE t.\"id\" = u.c2" },
         { 1, false, true, false, 1, 3, 2,
           "WITH w AS (UPDATE \"s\".\"t\"\"t\" AS t SET \"a\"\"b\" = $1 WHERE t.ctid = (SELECT x.ctid FROM "
           "\"s\".\"t\"\"t\" AS x WHERE x.\"id\" = $2 "
@@ -66,7 +67,8 @@ static void test_statements(void)
         { 2, false, false, false, 0, 1, 0, "WITH w AS (DELETE FROM \"s\".\"t\"\"t\" AS t WHERE t.\"id\" = $1" CHECKED },
         { 2, true, false, false, 0, 1, 0, "DELETE FROM \"s\".\"t\"\"t\" AS t WHERE t.\"id\" = ANY($1)" },
         { 2, true, false, false, 0, 2, 1,
-          "DELETE FROM \"s\".\"t\"\"t\" AS t USING unnest($1,$2) AS u(c1,c2) WHERE t.\"id\" = u.c1 AND "
+          "DELETE FROM \"s\".\"t\"\"t\" AS t USING (SELECT unnest($1) AS c1,unnest($2) AS c2) AS u WHERE t.\"id\" = "
+          "u.c1 AND "
           "t.\"j\"::pg_catalog.text = "
           "(u.c2::pg_catalog.json)::pg_catalog.text" },
         { 2, false, true, true, 0, 1, 0,
