@@ -187,7 +187,7 @@ const char *lua_host_hash(const struct lua_host *h)
 
 size_t lua_host_memory(const struct lua_host *h)
 {
-    return h->s->used;
+    return h->s->memory.used;
 }
 
 bool lua_host_has_ddl(const struct lua_host *h)

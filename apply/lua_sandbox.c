@@ -26,15 +26,8 @@ static void *limited_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
     struct sandbox *s = ud;
     if (ptr == NULL)
         osize = 0; /* then osize is a type, not a size */
-    if (nsize == 0) {
-        free(ptr);
-        s->used -= osize;
-        return NULL;
-    }
     if (nsize > osize) {
         size_t more = nsize - osize;
-        if (s->used > s->o.memory_limit || more > s->o.memory_limit - s->used)
-            return NULL;
         s->steps += more / BYTES_PER_STEP;
         if (more > 65536 && s->steps > s->o.step_limit) { /* do not wait for the hook: this may be one copy of many */
             if (s->hit == LIMIT_NONE)
@@ -42,11 +35,7 @@ static void *limited_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
             return NULL;
         }
     }
-    void *p = realloc(ptr, nsize);
-    if (p == NULL)
-        return nsize <= osize ? ptr : NULL; /* Lua takes shrinking for granted */
-    s->used += nsize - osize;
-    return p;
+    return lua_memory_alloc(&s->memory, ptr, osize, nsize);
 }
 
 static int64_t cpu_us(void)
@@ -474,8 +463,10 @@ bool sandbox_new(const struct sandbox_options *o, struct sandbox **out, struct e
         s->o.memory_limit = MEMORY_DEFAULT;
     if (s->o.step_limit == 0)
         s->o.step_limit = steps_default;
+    lua_memory_open(&s->memory, s->o.memory_limit);
     s->L = lua_newstate(limited_alloc, s);
     if (s->L == NULL) {
+        lua_memory_close(&s->memory);
         free(s);
         return err_set(err, ERR_SCRIPT, "%s: a memory limit of %zu bytes is too small for Lua itself", o->name,
                        o->memory_limit);
@@ -495,6 +486,7 @@ void sandbox_free(struct sandbox *s)
         return;
     lua_sethook(s->L, NULL, 0, 0);
     lua_close(s->L);
+    lua_memory_close(&s->memory);
     buf_free(&s->scratch);
     free(s);
 }

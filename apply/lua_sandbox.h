@@ -12,6 +12,7 @@
 #define ROWTIDE_LUA_SANDBOX_H
 
 #include "buf.h"
+#include "lua_memory.h"
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -42,7 +43,7 @@ struct sandbox_options {
 struct sandbox {
     lua_State *L;
     struct sandbox_options o;
-    size_t used;
+    struct lua_memory memory;
     uint64_t steps;     /* of the running call; large allocations and pattern matching count too */
     int64_t cpu_end_us; /* of this thread: a second line of defence behind steps */
     enum sandbox_limit hit;
