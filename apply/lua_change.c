@@ -31,6 +31,7 @@ void changes_free(struct changes *x)
         free(x->list[i]);
     free(x->list);
     free(x->emitted);
+    arena_free(x->scratch);
 }
 
 static void count_made(lua_State *L, struct changes *x, size_t n)
@@ -41,14 +42,29 @@ static void count_made(lua_State *L, struct changes *x, size_t n)
                    (int)(x->s->o.memory_limit / 1024));
 }
 
-void *changes_alloc(lua_State *L, struct changes *x, size_t n)
+static void *take(lua_State *L, struct changes *x, struct arena *a, size_t n)
 {
     struct err err;
     count_made(L, x, n);
-    void *p = arena_zalloc(x->arena, n == 0 ? 1 : n, &err);
+    void *p = arena_alloc(a, n, &err);
     if (p == NULL)
         luaL_error(L, "%s", err.msg);
     return p;
+}
+
+void *changes_keep(lua_State *L, struct changes *x, size_t n)
+{
+    return take(L, x, x->arena, n);
+}
+
+void *changes_alloc(lua_State *L, struct changes *x, size_t n)
+{
+    return take(L, x, x->scratch, n);
+}
+
+void *changes_zalloc(lua_State *L, struct changes *x, size_t n)
+{
+    return memset(changes_alloc(L, x, n), 0, n);
 }
 
 struct change *changes_add(lua_State *L, struct changes *x)
@@ -79,7 +95,7 @@ struct change *changes_add(lua_State *L, struct changes *x)
 
 /* --- handles --- */
 
-static struct change *live(lua_State *L, const struct ud_handle *h)
+static inline struct change *live(lua_State *L, const struct ud_handle *h)
 {
     struct changes *x = changes_of(L);
     if (h->generation != x->generation || !x->running || h->number >= x->n)
@@ -165,19 +181,19 @@ static void make_room(lua_State *L, struct changes *x, struct change *c, unsigne
 {
     if (nslots > c->cap) {
         unsigned cap = nslots + 4;
-        struct val *cur = changes_alloc(L, x, cap * sizeof *cur);
+        struct val *cur = changes_zalloc(L, x, cap * sizeof *cur);
         if (c->cap != 0)
             memcpy(cur, c->cur, c->cap * sizeof *cur);
         c->cur = cur;
         if (c->dirty != NULL) {
-            uint8_t *dirty = changes_alloc(L, x, cap);
+            uint8_t *dirty = changes_zalloc(L, x, cap);
             memcpy(dirty, c->dirty, c->cap);
             c->dirty = dirty;
         }
         c->cap = cap;
     }
     if (c->dirty == NULL)
-        c->dirty = changes_alloc(L, x, c->cap);
+        c->dirty = changes_zalloc(L, x, c->cap);
 }
 
 static void convert(lua_State *L, struct changes *x, int idx, const struct column *col, const char *name,
@@ -313,6 +329,8 @@ static int change_index(lua_State *L)
 {
     const struct change *c = live(L, lua_touserdata(L, 1));
     const struct changes *x = changes_of(L);
+    if (lua_type(L, 2) == LUA_TSTRING && lua_tostring(L, 2) == x->row_name) /* what scripts ask for most */
+        return push_row(L, c, ROW_CURRENT);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TFUNCTION)
         return 1;
@@ -659,12 +677,10 @@ static int change_has(lua_State *L)
 
 /* --- output --- */
 
-static struct val *layout(lua_State *L, struct changes *x, const struct change *c, bool in_place)
+static struct val *layout(lua_State *L, struct changes *x, const struct change *c)
 {
     const struct view *w = c->view;
-    if (in_place && w->identity)
-        return c->cur;
-    struct val *row = changes_alloc(L, x, w->ncols * sizeof *row);
+    struct val *row = changes_keep(L, x, w->ncols * sizeof *row);
     for (unsigned i = 0; i < w->ncols; i++)
         row[i] = c->cur[w->cols[i].slot];
     return row;
@@ -675,7 +691,7 @@ static struct val *layout(lua_State *L, struct changes *x, const struct change *
 static struct val *layout_old(lua_State *L, struct changes *x, const struct change *c)
 {
     const struct view *w = c->view;
-    struct val *row = changes_alloc(L, x, w->ncols * sizeof *row);
+    struct val *row = changes_keep(L, x, w->ncols * sizeof *row);
     for (unsigned i = 0; i < w->ncols; i++)
         row[i] = *value_at(c, ROW_OLD, i);
     for (unsigned i = 0; i < w->nkey; i++) {
@@ -699,7 +715,7 @@ static void check_key(lua_State *L, const struct view *w, const struct val *row)
         }
 }
 
-void change_output(lua_State *L, struct changes *x, struct change *c, bool last, struct change_output *out)
+void change_output(lua_State *L, struct changes *x, struct change *c, struct change_output *out)
 {
     struct err err;
     *out = (struct change_output){ .shape = view_shape(x->views, c->view, &err) };
@@ -708,17 +724,17 @@ void change_output(lua_State *L, struct changes *x, struct change *c, bool last,
     switch (c->op) {
     case REC_INSERT:
         out->op = OUT_INSERT;
-        out->new_row = layout(L, x, c, last);
+        out->new_row = layout(L, x, c);
         break;
     case REC_UPDATE:
         out->op = OUT_UPDATE;
         out->old_row = layout_old(L, x, c);
-        out->new_row = layout(L, x, c, last);
+        out->new_row = layout(L, x, c);
         check_key(L, c->view, out->old_row);
         break;
     case REC_DELETE:
         out->op = OUT_DELETE;
-        out->old_row = layout(L, x, c, last);
+        out->old_row = layout(L, x, c);
         check_key(L, c->view, out->old_row);
         break;
     default:
@@ -733,7 +749,7 @@ static int emit(lua_State *L)
     struct change_output out;
     if (c == NULL)
         return luaL_error(L, "emit wants a change: emit(c:clone{ op = \"insert\" }:to(\"schema.table\"))");
-    change_output(L, x, c, false, &out);
+    change_output(L, x, c, &out);
     if (x->suppressed)
         return 0;
     if (x->nemitted == EMIT_MAX)
@@ -775,8 +791,11 @@ void lua_change_open(lua_State *L)
     luaL_newlib(L, meta);
     luaL_newlib(L, methods);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        lua_pushstring(L, fields[i].name); /* the table keeps it */
+        if (fields[i].id == F_ROW)
+            changes_of(L)->row_name = lua_tostring(L, -1);
         lua_pushinteger(L, (lua_Integer)fields[i].id);
-        lua_setfield(L, -2, fields[i].name);
+        lua_rawset(L, -3);
     }
     lua_pushcclosure(L, change_index, 1);
     lua_setfield(L, -2, "__index");

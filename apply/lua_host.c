@@ -134,8 +134,9 @@ bool lua_host_open(const char *path, const char *text, const struct lua_host_opt
     h->name = strdup(slash == NULL ? path : slash + 1);
     h->cap_handlers = 64;
     h->handlers = calloc(h->cap_handlers, sizeof *h->handlers);
+    h->x.scratch = arena_new(0);
     h->shapes = shapes;
-    if (h->name == NULL || h->handlers == NULL) {
+    if (h->name == NULL || h->handlers == NULL || h->x.scratch == NULL) {
         err_nomem(err);
         goto out;
     }
@@ -370,11 +371,10 @@ static bool same_identity(const struct change *a, const struct change *b)
 static struct val *old_under_new(lua_State *L, struct job *job, const struct change *old, const struct change *now)
 {
     const struct view *w = now->view;
-    struct val *row = changes_alloc(L, &job->h->x, w->ncols * sizeof *row);
+    struct val *row = changes_keep(L, &job->h->x, w->ncols * sizeof *row);
     for (unsigned i = 0; i < w->ncols; i++) {
         int at = view_column(old->view, w->cols[i].name);
-        if (at >= 0)
-            row[i] = old->cur[old->view->cols[at].slot];
+        row[i] = at >= 0 ? old->cur[old->view->cols[at].slot] : (struct val){ .kind = VAL_ABSENT };
     }
     return row;
 }
@@ -393,7 +393,7 @@ static void run_update(lua_State *L, struct job *job)
     struct change *now = begin_change(L, job, cur, old);
     enum verdict kept = call_handler(L, job, now);
     if (kept == VERDICT_KEEP && !decides_identity(now)) {
-        change_output(L, x, now, true, &job->out[job->nout++]);
+        change_output(L, x, now, &job->out[job->nout++]);
         return;
     }
     x->suppressed = job->h->s->quiet = true;
@@ -404,17 +404,17 @@ static void run_update(lua_State *L, struct job *job)
     enum verdict had = call_handler(L, job, was);
     if (kept == VERDICT_KEEP && had == VERDICT_KEEP && same_identity(was, now)) {
         struct change_output *out = &job->out[job->nout++];
-        change_output(L, x, now, true, out);
+        change_output(L, x, now, out);
         out->old_row = old_under_new(L, job, was, now);
         return;
     }
     if (had == VERDICT_KEEP) {
         was->op = REC_DELETE;
-        change_output(L, x, was, true, &job->out[job->nout++]);
+        change_output(L, x, was, &job->out[job->nout++]);
     }
     if (kept == VERDICT_KEEP) {
         now->op = REC_INSERT;
-        change_output(L, x, now, true, &job->out[job->nout++]);
+        change_output(L, x, now, &job->out[job->nout++]);
     }
 }
 
@@ -442,7 +442,7 @@ static void run_other(lua_State *L, struct job *job)
         c = begin_change(L, job, cur, old);
     }
     if (call_handler(L, job, c) == VERDICT_KEEP)
-        change_output(L, x, c, true, &job->out[job->nout++]);
+        change_output(L, x, c, &job->out[job->nout++]);
 }
 
 static int run_change(lua_State *L)
@@ -488,6 +488,7 @@ static void begin(struct lua_host *h, const struct record *rec, const struct bat
     x->suppressed = h->s->quiet = false;
     x->n = x->nemitted = 0;
     x->made = 0;
+    arena_reset(x->scratch);
     x->arena = b->arena;
     x->txn = txn;
     x->rec = rec;

@@ -14,7 +14,13 @@ bool utf8_valid(struct bytes s) /* RFC 3629: no overlong forms, no surrogates, u
     const uint8_t *p = s.p, *end = s.n == 0 ? s.p : s.p + s.n;
     while (p < end) {
         if (*p < 0x80) {
+            uint64_t eight;
             p++;
+            for (; end - p >= 8; p += sizeof eight) {
+                memcpy(&eight, p, sizeof eight);
+                if ((eight & UINT64_C(0x8080808080808080)) != 0)
+                    break;
+            }
             continue;
         }
         size_t more = *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { VIEWS_MAX = 50000 };
+enum { VIEWS_MAX = 50000, RECENT = 64, SORT_MIN = 16 };
 enum step { STEP_ROOT, STEP_ROOT_TABLE, STEP_RENAME, STEP_REMOVE, STEP_KEEP, STEP_ADD, STEP_TO, STEP_SET_KEY };
 
 struct name_slot {
@@ -28,6 +28,10 @@ struct views {
     struct shape_table *shapes;
     struct transition *steps; /* open addressing */
     unsigned n, cap, nviews;
+    struct { /* the steps taken last, by view and kind of step: found again without hashing their arguments */
+        struct bytes key;
+        const struct view *to;
+    } recent[RECENT];
     struct buf key;
     struct shape_col *cols; /* scratch */
 };
@@ -83,13 +87,21 @@ static uint64_t hash_of(struct bytes b)
 }
 
 /* The view that v->key leads to, or NULL. */
-static const struct view *known(const struct views *v)
+static const struct view *known(struct views *v)
 {
     struct bytes key = buf_view(&v->key);
+    if (key.n < 2) /* out of memory: remember says so */
+        return NULL;
+    unsigned r = (unsigned)(key.p[0] + key.p[1] * 8) % RECENT;
+    if (v->recent[r].to != NULL && bytes_eq(v->recent[r].key, key))
+        return v->recent[r].to;
     uint64_t h = hash_of(key);
-    for (unsigned at = (unsigned)h & (v->cap - 1); v->steps[at].to != NULL; at = (at + 1) & (v->cap - 1))
-        if (v->steps[at].hash == h && bytes_eq(v->steps[at].key, key))
-            return v->steps[at].to;
+    for (unsigned at = (unsigned)h & (v->cap - 1); v->steps[at].to != NULL; at = (at + 1) & (v->cap - 1)) {
+        if (v->steps[at].hash != h || !bytes_eq(v->steps[at].key, key))
+            continue;
+        v->recent[r].key = v->steps[at].key;
+        return v->recent[r].to = v->steps[at].to;
+    }
     return NULL;
 }
 
@@ -196,13 +208,11 @@ static bool draft_finish(struct views *v, struct draft *d, const struct view **o
     struct name_slot *names = arena_zalloc(v->arena, cap * sizeof *names, &err);
     if (w == NULL || names == NULL)
         goto nomem;
-    d->v.identity = d->v.ncols == d->v.nslots;
     for (unsigned i = 0; i < d->v.ncols; i++) {
         unsigned at = (unsigned)((uintptr_t)d->cols[i].name.p >> 3) & (cap - 1);
         while (names[at].p != NULL)
             at = (at + 1) & (cap - 1);
         names[at] = (struct name_slot){ d->cols[i].name.p, (uint16_t)i };
-        d->v.identity = d->v.identity && d->cols[i].slot == i;
     }
     *w = d->v;
     w->id = v->nviews++;
@@ -368,13 +378,26 @@ static bool distinct(const struct draft *d, char *why, size_t size)
     return true;
 }
 
+static void sort_pairs(struct view_pair *p, unsigned n)
+{
+    if (n >= SORT_MIN) {
+        qsort(p, n, sizeof *p, by_from);
+        return;
+    }
+    for (unsigned i = 1; i < n; i++)
+        for (unsigned k = i; k > 0 && by_from(&p[k - 1], &p[k]) > 0; k--) {
+            struct view_pair t = p[k];
+            p[k] = p[k - 1];
+            p[k - 1] = t;
+        }
+}
+
 bool view_rename(struct views *v, const struct view *from, struct view_pair *pairs, unsigned n, const struct view **out,
                  char *why, size_t size)
 {
     struct draft d;
     unsigned col;
-    if (n > 1)
-        qsort(pairs, n, sizeof *pairs, by_from); /* a table's order is not stable */
+    sort_pairs(pairs, n); /* a table's order is not stable */
     key_begin(v, STEP_RENAME, from);
     for (unsigned i = 0; i < n; i++) {
         buf_blob(&v->key, pairs[i].from);

@@ -23,7 +23,6 @@ struct view {
     const struct view_col *cols;
     unsigned nkey;                 /* 0: the whole row identifies it */
     const uint16_t *key;           /* column numbers of this view */
-    bool identity;                 /* column i is slot i, for all slots */
     bool source_key;               /* the key is the relation's own */
     const struct shape *shape;     /* NULL until view_shape */
     const struct name_slot *names; /* by address of the name */
