@@ -66,6 +66,14 @@ struct outrow *batch_add_row(struct batch *b, struct err *err)
     return r;
 }
 
+bool outrow_changes(const struct outrow *r, unsigned col)
+{
+    if (r->sent != NULL && rel_rows_same_at(r->sent->u.change.rows, r->sent, col))
+        return false;
+    struct val now = outrow_new_at(r, col), was = outrow_old_at(r, col);
+    return now.kind != VAL_ABSENT && !val_eq(&now, &was);
+}
+
 struct batch_txn *batch_add_txn(struct batch *b, struct err *err)
 {
     void *p = b->txns;

@@ -19,12 +19,35 @@ struct outrow {
     uint64_t lsn;              /* of the source change */
     uint32_t txn;              /* index into batch.txns */
     const struct shape *shape; /* NULL for OUT_DDL */
-    struct val *new_row;       /* INSERT, UPDATE: shape->ncols values; VAL_ABSENT: do not touch */
+    /* The change as the source sent it, which no script saw: then its values are read where the frame has them, the rows below are
+     * NULL, the shape is the relation's own, and the old image is what the destination has. Else NULL. */
+    const struct record *sent;
+    struct val *new_row; /* INSERT, UPDATE: shape->ncols values; VAL_ABSENT: do not touch */
     struct val
         *old_row; /* UPDATE, DELETE: what is known of the old image; VAL_ABSENT: unknown. Key columns are never absent
                               where the shape has a key */
     const struct out_ddl *ddl; /* OUT_DDL */
 };
+/* One value of an image that the row has. */
+static inline struct val outrow_new_at(const struct outrow *r, unsigned col)
+{
+    return r->sent != NULL ? rel_rows_new_at(r->sent->u.change.rows, r->sent, col) : r->new_row[col];
+}
+static inline struct val outrow_old_at(const struct outrow *r, unsigned col)
+{
+    return r->sent != NULL ? rel_rows_old_at(r->sent->u.change.rows, r->sent, col) : r->old_row[col];
+}
+static inline bool outrow_has_new(const struct outrow *r)
+{
+    return r->sent != NULL ? r->op != OUT_DELETE : r->new_row != NULL;
+}
+static inline bool outrow_has_old(const struct outrow *r)
+{
+    return r->sent != NULL ? r->op != OUT_INSERT : r->old_row != NULL;
+}
+/* UPDATE: the new value is there and is not known to be the old one. */
+bool outrow_changes(const struct outrow *r, unsigned col);
+
 struct out_ddl {
     const struct rec_ddl *rec; /* the source's statement */
     struct bytes

@@ -18,13 +18,17 @@ enum key_state {
     KEY_DELINS, /* was there, replaced by a new row */
     KEY_GONE    /* was not there, came and went: nothing to do */
 };
+struct image {               /* one image of a row */
+    const struct val *row;   /* made here; NULL: it is one of the batch's, of `of` */
+    const struct outrow *of; /* NULL only in an entry that is not used */
+    bool old;
+};
 struct entry {
     uint8_t state;
-    bool own; /* row is ours to change */
     bool plain;
     uint32_t hash, next;
-    const struct val *key; /* a row that holds the key's values */
-    struct val *row;       /* UPD: what to set; INS, DELINS: the row */
+    struct image key; /* holds the key's values; an old one wherever the row was there before */
+    struct val *row;  /* UPD: what to set; INS, DELINS: the row. Made of several changes; NULL: src's new image */
     const struct outrow *src;
 };
 struct lane {
@@ -45,8 +49,10 @@ struct work {
     size_t nentries;
     uint32_t *heads;
     size_t mask;
-    const struct val **run; /* keys of the current run, open addressing; NULL free */
+    const struct outrow **run; /* those whose old keys are in the current run, open addressing; NULL free */
     size_t run_n, run_mask;
+    const struct shape *whole_of; /* the shape that whole is of */
+    const uint64_t *whole[2];     /* every column; and without the key */
 };
 
 /* Grows an array in the arena: the old piece stays until the arena goes, which doubling bounds to twice the need. */
@@ -70,69 +76,116 @@ static size_t words(const struct shape *s)
     return (s->ncols + 63) / 64;
 }
 
-/* The columns that row holds; without the key when skip_key. */
-static uint64_t *presence(struct arena *a, const struct shape *s, const struct val *row, bool skip_key, struct err *err)
+static inline struct image new_of(const struct outrow *r)
+{
+    return (struct image){ NULL, r, false };
+}
+
+static inline struct image old_of(const struct outrow *r)
+{
+    return (struct image){ NULL, r, true };
+}
+
+static inline struct val at(struct image m, unsigned col)
+{
+    return m.row != NULL ? m.row[col] : m.old ? outrow_old_at(m.of, col) : outrow_new_at(m.of, col);
+}
+
+/* The columns that the image holds; without the key when skip_key. */
+static uint64_t *presence(struct arena *a, const struct shape *s, struct image m, bool skip_key, struct err *err)
 {
     uint64_t *bits = arena_zalloc(a, words(s) * sizeof *bits, err);
     if (bits == NULL)
         return NULL;
     for (unsigned i = 0; i < s->ncols; i++)
-        if (row[i].kind != VAL_ABSENT)
+        if (at(m, i).kind != VAL_ABSENT)
             bits[i / 64] |= UINT64_C(1) << (i % 64);
     for (unsigned i = 0; skip_key && i < s->nkey; i++)
         bits[s->key[i] / 64] &= ~(UINT64_C(1) << (s->key[i] % 64));
     return bits;
 }
 
-static uint32_t mix(uint32_t h, const void *p, size_t n)
+/* The same of a new image; the bits of rows that came whole are made once. */
+static const uint64_t *presence_new(struct work *w, const struct shape *s, struct image m, bool skip_key)
 {
-    const uint8_t *b = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ b[i]) * UINT32_C(16777619); /* FNV-1a: keys are short */
-    return h;
-}
-
-static uint32_t key_hash(const struct shape *s, const struct val *row)
-{
-    uint32_t h = UINT32_C(2166136261);
-    for (unsigned i = 0; i < s->nkey; i++) {
-        const struct val *v = &row[s->key[i]];
-        h = mix(h, &v->kind, 1);
-        if (val_is_str(v->kind))
-            h = mix(h, v->u.str.p, v->u.str.n);
-        else if (v->kind == VAL_F32)
-            h = mix(h, &v->u.f32, sizeof v->u.f32);
-        else if (v->kind != VAL_NULL && v->kind != VAL_ABSENT)
-            h = mix(h, &v->u.u64, sizeof v->u.u64);
+    if (m.row != NULL || m.of->sent == NULL || !rel_rows_complete(m.of->sent->u.change.rows))
+        return presence(w->a, s, m, skip_key, w->err);
+    if (w->whole_of != s) {
+        w->whole[0] = presence(w->a, s, m, false, w->err);
+        w->whole[1] = presence(w->a, s, m, true, w->err);
+        w->whole_of = w->whole[0] != NULL && w->whole[1] != NULL ? s : NULL;
     }
-    return h ^ h >> 15;
+    return w->whole[skip_key];
 }
 
-static bool key_eq(const struct shape *s, const struct val *x, const struct val *y)
+static inline uint64_t mix(uint64_t h, uint64_t v)
 {
-    for (unsigned i = 0; i < s->nkey; i++)
-        if (!val_eq(&x[s->key[i]], &y[s->key[i]]))
+    h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+    return h ^ h >> 32;
+}
+
+static uint64_t mix_bytes(uint64_t h, struct bytes b)
+{
+    size_t i = 0;
+    uint64_t v = 0;
+    for (; i + sizeof v <= b.n; i += sizeof v) {
+        memcpy(&v, b.p + i, sizeof v);
+        h = mix(h, v);
+    }
+    v = b.n;
+    for (; i < b.n; i++)
+        v = v << 8 | b.p[i];
+    return mix(h, v);
+}
+
+/* False: a value is NULL or not known. */
+static bool key_hash(const struct shape *s, struct image m, uint32_t *out)
+{
+    uint64_t h = 0;
+    for (unsigned i = 0; i < s->nkey; i++) {
+        struct val v = at(m, s->key[i]);
+        uint32_t f = 0;
+        if (v.kind == VAL_NULL || v.kind == VAL_ABSENT)
             return false;
+        if (val_is_str(v.kind)) {
+            h = mix_bytes(h + v.kind, v.u.str);
+        } else if (v.kind == VAL_F32) {
+            memcpy(&f, &v.u.f32, sizeof f);
+            h = mix(h + v.kind, f);
+        } else {
+            h = mix(h + v.kind, v.u.u64);
+        }
+    }
+    *out = (uint32_t)h;
     return true;
 }
 
-static bool key_has_null(const struct shape *s, const struct val *row)
+static bool key_eq(const struct shape *s, struct image x, struct image y)
 {
-    for (unsigned i = 0; i < s->nkey; i++)
-        if (row[s->key[i]].kind == VAL_NULL || row[s->key[i]].kind == VAL_ABSENT)
+    for (unsigned i = 0; i < s->nkey; i++) {
+        struct val p = at(x, s->key[i]), q = at(y, s->key[i]);
+        if (!val_eq(&p, &q))
+            return false;
+    }
+    return true;
+}
+
+static bool key_has_null(const struct shape *s, struct image m)
+{
+    for (unsigned i = 0; i < s->nkey; i++) {
+        struct val v = at(m, s->key[i]);
+        if (v.kind == VAL_NULL || v.kind == VAL_ABSENT)
             return true;
+    }
     return false;
 }
 
 /* An absent key column in the new image did not change. */
 static bool key_changes(const struct outrow *r)
 {
-    const struct shape *s = r->shape;
-    for (unsigned i = 0; i < s->nkey; i++) {
-        const struct val *n = &r->new_row[s->key[i]];
-        if (n->kind != VAL_ABSENT && !val_eq(n, &r->old_row[s->key[i]]))
+    for (unsigned i = 0; i < r->shape->nkey; i++)
+        if (outrow_changes(r, r->shape->key[i]))
             return true;
-    }
     return false;
 }
 
@@ -150,30 +203,30 @@ static struct plan_group *new_group(struct work *w, const struct shape *s, uint8
     return g;
 }
 
-static bool group_add(struct arena *a, struct plan_group *g, const struct outrow *src, const struct val *new_row,
-                      const struct val *old_row, struct err *err)
+static bool group_add(struct arena *a, struct plan_group *g, const struct outrow *src, const struct val *made,
+                      const struct outrow *old, struct err *err)
 {
     if (g->n == g->cap) {
         size_t cap = g->cap == 0 ? 4 : g->cap * 2;
         const struct outrow **s = arena_alloc(a, cap * sizeof(struct outrow *), err);
-        const struct val **n = arena_alloc(a, cap * sizeof(struct val *), err);
-        const struct val **o = arena_alloc(a, cap * sizeof(struct val *), err);
-        if (s == NULL || n == NULL || o == NULL)
+        const struct val **m = arena_alloc(a, cap * sizeof(struct val *), err);
+        const struct outrow **o = arena_alloc(a, cap * sizeof(struct outrow *), err);
+        if (s == NULL || m == NULL || o == NULL)
             return false;
         if (g->n != 0) {
             memcpy(s, g->src, g->n * sizeof(struct outrow *));
-            memcpy(n, g->new_rows, g->n * sizeof(struct val *));
-            memcpy(o, g->old_rows, g->n * sizeof(struct val *));
+            memcpy(m, g->made, g->n * sizeof(struct val *));
+            memcpy(o, g->old, g->n * sizeof(struct outrow *));
         }
         g->src = s;
-        g->new_rows = n;
-        g->old_rows = o;
+        g->made = m;
+        g->old = o;
         g->cap = cap;
     }
     g->plain &= src->plain;
     g->src[g->n] = src;
-    g->new_rows[g->n] = new_row;
-    g->old_rows[g->n++] = old_row;
+    g->made[g->n] = made;
+    g->old[g->n++] = old;
     return true;
 }
 
@@ -186,8 +239,7 @@ static bool guards_change(const struct compact_traits *t, const struct outrow *r
     for (unsigned i = 0; i < r->shape->ncols; i++) {
         if (!t->guard_all && !t->guard[i])
             continue;
-        const struct val *n = &r->new_row[i];
-        if (n->kind != VAL_ABSENT && !val_eq(n, &r->old_row[i])) /* an unknown old value counts as changed */
+        if (outrow_changes(r, i)) /* an unknown old value counts as changed */
             return true;
     }
     return false;
@@ -196,37 +248,42 @@ static bool guards_change(const struct compact_traits *t, const struct outrow *r
 static bool run_grow(struct work *w, const struct shape *s)
 {
     size_t cap = w->run == NULL ? 64 : (w->run_mask + 1) * 2;
-    const struct val **old = w->run;
+    const struct outrow **old = w->run;
     size_t old_cap = old == NULL ? 0 : w->run_mask + 1;
-    w->run = arena_zalloc(w->a, cap * sizeof(struct val *), w->err);
+    w->run = arena_zalloc(w->a, cap * sizeof(struct outrow *), w->err);
     if (w->run == NULL)
         return false;
     w->run_mask = cap - 1;
     for (size_t i = 0; i < old_cap; i++) {
         if (old[i] == NULL)
             continue;
-        size_t at = key_hash(s, old[i]) & w->run_mask;
-        while (w->run[at] != NULL)
-            at = (at + 1) & w->run_mask;
-        w->run[at] = old[i];
+        uint32_t to;
+        key_hash(s, old_of(old[i]), &to); /* a key with a NULL stands alone, never in here */
+        to &= (uint32_t)w->run_mask;
+        while (w->run[to] != NULL)
+            to = (to + 1) & (uint32_t)w->run_mask;
+        w->run[to] = old[i];
     }
     return true;
 }
 
-/* Adds row's key to the current run; *seen when it is in there already. */
-static bool run_key(struct work *w, const struct shape *s, const struct val *row, bool *seen)
+/* Adds r's old key to the current run; *seen when it is in there already. */
+static bool run_key(struct work *w, const struct shape *s, const struct outrow *r, bool *seen)
 {
     if ((w->run == NULL || (w->run_n + 1) * 2 > w->run_mask) && !run_grow(w, s))
         return false;
-    size_t at = key_hash(s, row) & w->run_mask;
+    uint32_t h;
     *seen = false;
-    for (; w->run[at] != NULL; at = (at + 1) & w->run_mask) {
-        if (key_eq(s, w->run[at], row)) {
+    if (!key_hash(s, old_of(r), &h))
+        return true;
+    size_t to = h & w->run_mask;
+    for (; w->run[to] != NULL; to = (to + 1) & w->run_mask) {
+        if (key_eq(s, old_of(w->run[to]), old_of(r))) {
             *seen = true;
             return true;
         }
     }
-    w->run[at] = row;
+    w->run[to] = r;
     w->run_n++;
     return true;
 }
@@ -234,7 +291,7 @@ static bool run_key(struct work *w, const struct shape *s, const struct val *row
 static void run_clear(struct work *w)
 {
     if (w->run_n != 0)
-        memset(w->run, 0, (w->run_mask + 1) * sizeof(struct val *));
+        memset(w->run, 0, (w->run_mask + 1) * sizeof(struct outrow *));
     w->run_n = 0;
 }
 
@@ -243,16 +300,16 @@ static bool fill_single(const struct outrow *r, struct plan_group *g, struct are
     const struct shape *s = r->shape;
     g->key_change = r->op == OUT_UPDATE && s->nkey != 0 && key_changes(r);
     if (r->op == OUT_INSERT || r->op == OUT_UPDATE) {
-        g->present = presence(a, s, r->new_row, r->op == OUT_UPDATE && !g->key_change, err);
+        g->present = presence(a, s, new_of(r), r->op == OUT_UPDATE && !g->key_change, err);
         if (g->present == NULL)
             return false;
     }
     if (r->op != OUT_INSERT && s->nkey == 0) {
-        g->known = presence(a, s, r->old_row, false, err);
+        g->known = presence(a, s, old_of(r), false, err);
         if (g->known == NULL)
             return false;
     }
-    return group_add(a, g, r, r->op == OUT_DELETE ? NULL : r->new_row, r->op == OUT_INSERT ? NULL : r->old_row, err);
+    return group_add(a, g, r, NULL, r->op == OUT_INSERT ? NULL : r, err);
 }
 
 bool compact_single(const struct outrow *r, struct arena *a, struct plan_group **out, struct err *err)
@@ -278,22 +335,21 @@ static bool plan_ordered(struct work *w, const struct lane *l,
         const struct shape *s = r->shape;
         const struct compact_traits *t = traits(ctx, s);
         bool change = r->op != OUT_INSERT;
-        bool alone = change && (s->nkey == 0 || !t->merge || key_has_null(s, r->old_row));
+        bool alone = change && (s->nkey == 0 || !t->merge || key_has_null(s, old_of(r)));
         if (r->op == OUT_UPDATE && !alone)
             alone = key_changes(r) || guards_change(t, r);
         if (!alone && open != NULL && open->shape == s && open->op == r->op) {
             bool fits = true, seen = false;
             if (r->op != OUT_DELETE) {
-                const uint64_t *bits = presence(w->a, s, r->new_row, r->op == OUT_UPDATE, w->err);
+                const uint64_t *bits = presence_new(w, s, new_of(r), r->op == OUT_UPDATE);
                 if (bits == NULL)
                     return false;
                 fits = memcmp(bits, open->present, words(s) * sizeof *bits) == 0;
             }
-            if (fits && change && !run_key(w, s, r->old_row, &seen))
+            if (fits && change && !run_key(w, s, r, &seen))
                 return false;
             if (fits && !seen) {
-                if (!group_add(w->a, open, r, change && r->op == OUT_DELETE ? NULL : r->new_row,
-                               change ? r->old_row : NULL, w->err))
+                if (!group_add(w->a, open, r, NULL, change ? r : NULL, w->err))
                     return false;
                 continue;
             }
@@ -305,7 +361,7 @@ static bool plan_ordered(struct work *w, const struct lane *l,
         open = NULL;
         if (!alone) {
             bool seen;
-            if (change && !run_key(w, s, r->old_row, &seen))
+            if (change && !run_key(w, s, r, &seen))
                 return false;
             open = g;
         }
@@ -315,16 +371,16 @@ static bool plan_ordered(struct work *w, const struct lane *l,
 
 /* --- by key --- */
 
-static struct entry *find(struct work *w, const struct shape *s, const struct val *row, uint32_t hash)
+static struct entry *find(struct work *w, const struct shape *s, struct image key, uint32_t hash)
 {
     for (uint32_t e = w->heads[hash & w->mask]; e != NONE; e = w->entries[e].next)
-        if (w->entries[e].hash == hash && key_eq(s, w->entries[e].key, row))
+        if (w->entries[e].hash == hash && key_eq(s, w->entries[e].key, key))
             return &w->entries[e];
     return NULL;
 }
 
 /* Room was made for two entries a row. */
-static struct entry *add(struct work *w, const struct val *key, uint32_t hash, uint8_t state, const struct outrow *src)
+static struct entry *add(struct work *w, struct image key, uint32_t hash, uint8_t state, const struct outrow *src)
 {
     struct entry *e = &w->entries[w->nentries];
     *e = (struct entry){
@@ -334,40 +390,49 @@ static struct entry *add(struct work *w, const struct val *key, uint32_t hash, u
     return e;
 }
 
-/* e's row with what row holds laid over it. */
-static bool overlay(struct work *w, const struct shape *s, struct entry *e, const struct val *row)
+/* e's row with what r holds laid over it. */
+static bool overlay(struct work *w, const struct shape *s, struct entry *e, const struct outrow *r)
 {
-    if (!e->own) {
-        struct val *copy = arena_alloc(w->a, (s->ncols == 0 ? 1 : s->ncols) * sizeof *copy, w->err);
+    bool all = r->sent != NULL && rel_rows_complete(r->sent->u.change.rows);
+    if (e->row == NULL) {
+        struct val *copy = arena_alloc(w->a, s->ncols * sizeof *copy, w->err);
         if (copy == NULL)
             return false;
-        memcpy(copy, e->row, s->ncols * sizeof *copy);
+        for (unsigned i = 0; i < s->ncols && !all; i++)
+            copy[i] = outrow_new_at(e->src, i);
         e->row = copy;
-        e->own = true;
     }
-    for (unsigned i = 0; i < s->ncols; i++)
-        if (row[i].kind != VAL_ABSENT)
-            e->row[i] = row[i];
+    if (all) {
+        rel_rows_new(r->sent->u.change.rows, r->sent, e->row);
+        return true;
+    }
+    for (unsigned i = 0; i < s->ncols; i++) {
+        struct val v = outrow_new_at(r, i);
+        if (v.kind != VAL_ABSENT)
+            e->row[i] = v;
+    }
     return true;
 }
 
-static bool complete(const struct shape *s, const struct val *row)
+static bool complete(const struct outrow *r)
 {
-    for (unsigned i = 0; i < s->ncols; i++)
-        if (row[i].kind == VAL_ABSENT)
+    for (unsigned i = 0; i < r->shape->ncols; i++)
+        if (outrow_new_at(r, i).kind == VAL_ABSENT)
             return false;
     return true;
 }
 
 /* Each returns false for a change that contradicts what is known: the lane then keeps the source's order. */
-static bool key_insert(struct work *w, const struct shape *s, struct val *row, bool own, const struct outrow *src)
+static bool key_insert(struct work *w, const struct shape *s, struct val *row /* NULL: src's own */,
+                       const struct outrow *src)
 {
-    uint32_t h = key_hash(s, row);
-    struct entry *e = key_has_null(s, row) ? NULL : find(w, s, row, h);
-    if (key_has_null(s, row))
+    struct image key = { row, src, false };
+    uint32_t h;
+    if (!key_hash(s, key, &h))
         return false;
+    struct entry *e = find(w, s, key, h);
     if (e == NULL) {
-        e = add(w, row, h, KEY_INS, src);
+        e = add(w, key, h, KEY_INS, src);
     } else if (e->state == KEY_DEL || e->state == KEY_GONE) {
         e->state = e->state == KEY_DEL ? KEY_DELINS : KEY_INS;
         w->plan->merged++;
@@ -375,17 +440,18 @@ static bool key_insert(struct work *w, const struct shape *s, struct val *row, b
         return false;
     }
     e->row = row;
-    e->own = own;
     e->src = src;
     return true;
 }
 
 static bool key_delete(struct work *w, const struct shape *s, const struct outrow *src)
 {
-    uint32_t h = key_hash(s, src->old_row);
-    struct entry *e = find(w, s, src->old_row, h);
+    uint32_t h;
+    if (!key_hash(s, old_of(src), &h))
+        return false;
+    struct entry *e = find(w, s, old_of(src), h);
     if (e == NULL) {
-        add(w, src->old_row, h, KEY_DEL, src);
+        add(w, old_of(src), h, KEY_DEL, src);
         return true;
     }
     if (e->state == KEY_DEL || e->state == KEY_GONE)
@@ -393,26 +459,26 @@ static bool key_delete(struct work *w, const struct shape *s, const struct outro
     w->plan->merged++;
     e->state = e->state == KEY_INS ? KEY_GONE : KEY_DEL;
     e->row = NULL;
-    e->own = false;
     e->src = src;
     return true;
 }
 
 static bool key_update(struct work *w, const struct shape *s, const struct outrow *src, bool *nomem)
 {
-    uint32_t h = key_hash(s, src->old_row);
-    struct entry *e = find(w, s, src->old_row, h);
+    uint32_t h;
+    if (!key_hash(s, old_of(src), &h))
+        return false;
+    struct entry *e = find(w, s, old_of(src), h);
     if (e == NULL) {
-        e = add(w, src->old_row, h, KEY_UPD, src);
-        e->row = src->new_row;
+        add(w, old_of(src), h, KEY_UPD, src);
         return true;
     }
     if (e->state == KEY_DEL || e->state == KEY_GONE)
         return false;
     w->plan->merged++;
+    *nomem = !overlay(w, s, e, src);
     e->src = src;
     e->plain &= src->plain;
-    *nomem = !overlay(w, s, e, src->new_row);
     return !*nomem;
 }
 
@@ -420,32 +486,32 @@ static bool key_update(struct work *w, const struct shape *s, const struct outro
 static bool key_move(struct work *w, const struct shape *s, const struct compact_traits *t, const struct outrow *src,
                      bool *nomem)
 {
-    uint32_t h = key_hash(s, src->old_row);
-    struct entry *e = find(w, s, src->old_row, h);
+    uint32_t h;
+    if (!key_hash(s, old_of(src), &h))
+        return false;
+    struct entry *e = find(w, s, old_of(src), h);
     if (e != NULL && (e->state == KEY_DEL || e->state == KEY_GONE))
         return false;
     if (e != NULL && (e->state == KEY_INS || e->state == KEY_DELINS)) { /* the whole row is known here */
-        *nomem = !overlay(w, s, e, src->new_row);
+        *nomem = !overlay(w, s, e, src);
         if (*nomem)
             return false;
         struct val *row = e->row;
         e->state = e->state == KEY_INS ? KEY_GONE : KEY_DEL;
-        e->key = src->old_row; /* the row it pointed to has the new key now */
+        e->key = old_of(src); /* the row it pointed to has the new key now */
         e->row = NULL;
-        e->own = false;
         w->plan->merged++;
-        return key_insert(w, s, row, true, src);
+        return key_insert(w, s, row, src);
     }
-    if (!t->whole || !complete(s, src->new_row))
+    if (!t->whole || !complete(src))
         return false;
     if (e == NULL) {
-        add(w, src->old_row, h, KEY_DEL, src);
+        add(w, old_of(src), h, KEY_DEL, src);
     } else {
         e->state = KEY_DEL;
         e->row = NULL;
-        e->own = false;
     }
-    return key_insert(w, s, src->new_row, false, src);
+    return key_insert(w, s, NULL, src);
 }
 
 /* The group of the plan from `first` on with this operation and columns; made when there is none. */
@@ -455,7 +521,7 @@ static struct plan_group *find_group(struct work *w, size_t first, const struct 
     size_t low = w->plan->n - first > GROUPS_SEARCHED ? w->plan->n - GROUPS_SEARCHED : first;
     for (size_t i = w->plan->n; i-- > low;) {
         struct plan_group *g = w->plan->groups[i];
-        if (g->op == op && (bits == NULL || memcmp(g->present, bits, words(s) * sizeof *bits) == 0))
+        if (g->op == op && (bits == g->present || memcmp(g->present, bits, words(s) * sizeof *bits) == 0))
             return g;
     }
     struct plan_group *g = new_group(w, s, op);
@@ -475,13 +541,13 @@ static bool emit(struct work *w, const struct shape *s, size_t first, uint8_t op
             continue;
         const uint64_t *bits = NULL;
         if (op != OUT_DELETE) {
-            bits = presence(w->a, s, e->row, op == OUT_UPDATE, w->err);
+            bits = presence_new(w, s, (struct image){ e->row, e->src, false }, op == OUT_UPDATE);
             if (bits == NULL)
                 return false;
         }
         struct plan_group *g = find_group(w, first, s, op, bits);
         if (g == NULL ||
-            !group_add(w->a, g, e->src, op == OUT_DELETE ? NULL : e->row, op == OUT_INSERT ? NULL : e->key, w->err))
+            !group_add(w->a, g, e->src, op == OUT_DELETE ? NULL : e->row, op == OUT_INSERT ? NULL : e->key.of, w->err))
             return false;
         g->plain &= e->plain;
     }
@@ -506,10 +572,8 @@ static bool plan_keyed(struct work *w, const struct lane *l, bool *fits)
     for (size_t i = 0; i < l->n && *fits; i++) {
         const struct outrow *r = &w->b->rows[l->rows[i]];
         bool nomem = false;
-        if (r->op != OUT_INSERT && key_has_null(s, r->old_row))
-            *fits = false;
-        else if (r->op == OUT_INSERT)
-            *fits = key_insert(w, s, r->new_row, false, r);
+        if (r->op == OUT_INSERT)
+            *fits = key_insert(w, s, NULL, r);
         else if (r->op == OUT_DELETE)
             *fits = key_delete(w, s, r);
         else

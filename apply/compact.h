@@ -31,13 +31,14 @@ struct plan_group { /* becomes one statement, or several when it is large */
     const struct shape *shape;
     uint8_t op;      /* enum out_op; TRUNCATE: n 1, no rows */
     bool key_change; /* UPDATE that sets the key too; n is 1 */
-    bool plain;      /* no script saw the rows: columns that are alike in old_rows and new_rows need no writing */
+    bool plain;      /* no script saw the rows: columns that are alike in the old and the new image need no writing */
     const uint64_t *present; /* INSERT, UPDATE: bit per column to write; UPDATE without the key unless key_change */
     size_t n;
-    const struct outrow **src;   /* where each comes from: the last change that went into it */
-    const struct val **new_rows; /* INSERT, UPDATE */
-    const struct val **old_rows; /* UPDATE, DELETE: identity; the key is never absent where the shape has one */
-    const uint64_t *known; /* UPDATE, DELETE of a shape without a key: bit per column known in old_rows; n is 1 then */
+    const struct outrow **src; /* where each comes from: the last change that went into it */
+    const struct val **made;   /* INSERT, UPDATE: the row that several changes made; NULL: it is src's new image */
+    const struct outrow *
+        *old; /* UPDATE, DELETE: whose old image is the identity; the key is never absent where the shape has one */
+    const uint64_t *known; /* UPDATE, DELETE of a shape without a key: bit per column known in old's; n is 1 then */
     size_t cap;            /* private to compact.c */
 };
 struct plan {
@@ -45,6 +46,14 @@ struct plan {
     size_t n, cap;
     size_t merged; /* changes that went into another one */
 };
+static inline struct val plan_new_at(const struct plan_group *g, size_t row, unsigned col)
+{
+    return g->made[row] != NULL ? g->made[row][col] : outrow_new_at(g->src[row], col);
+}
+static inline struct val plan_old_at(const struct plan_group *g, size_t row, unsigned col)
+{
+    return outrow_old_at(g->old[row], col);
+}
 static inline bool bit_test(const uint64_t *bits, unsigned i)
 {
     return (bits[i / 64] >> (i % 64) & 1) != 0;

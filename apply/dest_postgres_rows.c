@@ -15,17 +15,18 @@ enum { ROWS_A_SAVEPOINT = 64, KEY_TEXT_MAX = 100 };
 static void name_row(const struct outrow *r, struct buf *out)
 {
     const struct shape *s = r->shape;
-    const struct val *row = r->op == OUT_INSERT ? r->new_row : r->old_row;
+    bool has = r->op == OUT_INSERT ? outrow_has_new(r) : outrow_has_old(r);
     buf_printf(out, "LSN %" PRIu64 ": %s.%s", r->lsn, s->schema, s->table);
-    for (unsigned i = 0; row != NULL && i < s->nkey; i++) {
+    for (unsigned i = 0; has && i < s->nkey; i++) {
         const struct shape_col *c = &s->cols[s->key[i]];
         size_t at = out->n;
         buf_printf(out, i == 0 ? " (%.*s=" : ", %.*s=", BYTES_FMT(c->name));
-        column_value_text(&c->type, &row[s->key[i]], out);
+        struct val v = r->op == OUT_INSERT ? outrow_new_at(r, s->key[i]) : outrow_old_at(r, s->key[i]);
+        column_value_text(&c->type, &v, out);
         if (out->n - at > KEY_TEXT_MAX)
             out->n = at + KEY_TEXT_MAX;
     }
-    if (row != NULL && s->nkey != 0)
+    if (has && s->nkey != 0)
         buf_u8(out, ')');
 }
 
@@ -210,8 +211,13 @@ static bool one_by_one(struct postgres *p, const struct batch *b, size_t from, s
 bool postgres_rows(struct postgres *p, const struct batch *b, size_t from, size_t to, enum apply_mode mode,
                    struct err *err)
 {
-    for (size_t i = from; i < to; i++)
+    const struct shape *known = NULL;
+    for (size_t i = from; i < to; i++) {
+        if (b->rows[i].shape == known)
+            continue;
         if (!pg_targets_find(&p->targets, p->link, &b->rows[i], err))
             return false;
+        known = pg_targets_get(&p->targets, b->rows[i].shape) != NULL ? b->rows[i].shape : NULL;
+    }
     return mode == APPLY_BATCH ? postgres_rows_planned(p, b, from, to, err) : one_by_one(p, b, from, to, err);
 }

@@ -10,20 +10,27 @@ static void member_text(struct buf *o, const char *key, struct bytes text)
     json_string(o, text);
 }
 
-/* The values that are present; differing_from: only those that are not the same there. */
-static void image(struct buf *o, const struct shape *s, const struct val *row, const struct val *differing_from)
+/* The values that are present; of an update's old image only those that the new one does not repeat. */
+static void image(struct buf *o, const struct outrow *r, bool old)
 {
+    const struct shape *s = r->shape;
     bool first = true;
     buf_u8(o, '{');
     for (unsigned i = 0; i < s->ncols; i++) {
-        if (row[i].kind == VAL_ABSENT || (differing_from != NULL && val_eq(&row[i], &differing_from[i])))
+        struct val v = old ? outrow_old_at(r, i) : outrow_new_at(r, i);
+        if (v.kind == VAL_ABSENT)
             continue;
+        if (old && r->op == OUT_UPDATE && outrow_has_new(r)) {
+            struct val now = outrow_new_at(r, i);
+            if (val_eq(&v, &now))
+                continue;
+        }
         if (!first)
             buf_u8(o, ',');
         first = false;
         json_string(o, s->cols[i].name);
         buf_u8(o, ':');
-        json_value(o, s->cols[i].type.type == 0 ? NULL : &s->cols[i].type, &row[i]);
+        json_value(o, s->cols[i].type.type == 0 ? NULL : &s->cols[i].type, &v);
     }
     buf_u8(o, '}');
 }
@@ -48,13 +55,13 @@ void outrow_json(struct buf *o, const struct batch *b, const struct outrow *r)
     }
     member_text(o, "ts", bytes_str(clock_iso(t->commit_us, when, sizeof when)));
     member_text(o, "gtid", buf_view(&gtid));
-    if ((r->op == OUT_INSERT || r->op == OUT_UPDATE) && r->new_row != NULL) {
+    if ((r->op == OUT_INSERT || r->op == OUT_UPDATE) && outrow_has_new(r)) {
         buf_str(o, ",\"row\":");
-        image(o, r->shape, r->new_row, NULL);
+        image(o, r, false);
     }
-    if ((r->op == OUT_UPDATE || r->op == OUT_DELETE) && r->old_row != NULL) {
+    if ((r->op == OUT_UPDATE || r->op == OUT_DELETE) && outrow_has_old(r)) {
         buf_str(o, ",\"old\":");
-        image(o, r->shape, r->old_row, r->op == OUT_UPDATE ? r->new_row : NULL);
+        image(o, r, true);
     }
     buf_str(o, "}\n");
     buf_free(&gtid);

@@ -33,14 +33,16 @@ static void storable(struct buf *json)
     }
 }
 
-static void image(struct buf *out, const struct shape *s, const struct val *row, bool key_only)
+static void image(struct buf *out, const struct outrow *r, bool old, bool key_only)
 {
+    const struct shape *s = r->shape;
     bool first = true;
     buf_u8(out, '{');
     for (unsigned i = 0; i < (key_only ? s->nkey : s->ncols); i++) {
         unsigned col = key_only ? s->key[i] : i;
         const struct column *type = &s->cols[col].type;
-        member(out, &first, s->cols[col].name, type->type == 0 ? NULL : type, &row[col]);
+        struct val v = old ? outrow_old_at(r, col) : outrow_new_at(r, col);
+        member(out, &first, s->cols[col].name, type->type == 0 ? NULL : type, &v);
     }
     buf_u8(out, '}');
     storable(out);
@@ -78,13 +80,13 @@ bool pg_dead_row(struct pg_link *l, const char *slot, const char *subscription, 
 {
     static const char *const ops[] = { "insert", "update", "delete", "truncate", "ddl" };
     struct buf key = { 0 }, before = { 0 }, after = { 0 };
-    const struct val *id = r->op == OUT_INSERT ? r->new_row : r->old_row;
-    if (r->shape->nkey != 0 && id != NULL)
-        image(&key, r->shape, id, true);
-    if (r->op != OUT_INSERT && r->old_row != NULL)
-        image(&before, r->shape, r->old_row, false);
-    if (r->op != OUT_DELETE && r->new_row != NULL)
-        image(&after, r->shape, r->new_row, false);
+    bool by_old = r->op != OUT_INSERT;
+    if (r->shape->nkey != 0 && (by_old ? outrow_has_old(r) : outrow_has_new(r)))
+        image(&key, r, by_old, true);
+    if (r->op != OUT_INSERT && outrow_has_old(r))
+        image(&before, r, true, false);
+    if (r->op != OUT_DELETE && outrow_has_new(r))
+        image(&after, r, false, false);
     return send(l, slot, subscription, r->lsn, r->seq, ops[r->op], r->shape->schema, r->shape->table, &key, &before,
                 &after, error, sqlstate, err);
 }

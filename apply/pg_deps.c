@@ -182,18 +182,17 @@ void pg_deps_free(struct pg_deps *d)
 
 /* --- rows --- */
 
-/* What row, and where that is silent fallback, holds of the key. */
-static enum found key_of(const struct pg_deps *d, const struct dep *e, const struct shape *s, const struct val *row,
-                         const struct val *fallback, uint64_t *h)
+/* What the row's new image, and where that is silent the old one, holds of the key; or the old one alone. */
+static enum found key_of(const struct pg_deps *d, const struct dep *e, const struct outrow *r, bool old, uint64_t *h)
 {
     bool null = false;
     *h = e->seed;
     for (unsigned i = 0; i < e->n; i++) {
         unsigned c = e->col[i];
-        const struct val *v = &row[c];
-        if (v->kind == VAL_ABSENT && fallback != NULL)
-            v = &fallback[c];
-        enum found f = value(d->dst[c], &s->cols[c], v, h);
+        struct val v = old ? outrow_old_at(r, c) : outrow_new_at(r, c);
+        if (v.kind == VAL_ABSENT && !old && outrow_has_old(r))
+            v = outrow_old_at(r, c);
+        enum found f = value(d->dst[c], &r->shape->cols[c], &v, h);
         if (f == KEY_UNKNOWN)
             return f;
         null |= f == KEY_NULL;
@@ -203,11 +202,9 @@ static enum found key_of(const struct pg_deps *d, const struct dep *e, const str
 
 static bool changes(const struct dep *e, const struct outrow *r)
 {
-    for (unsigned i = 0; i < e->n; i++) {
-        const struct val *v = &r->new_row[e->col[i]];
-        if (v->kind != VAL_ABSENT && !val_eq(v, &r->old_row[e->col[i]]))
+    for (unsigned i = 0; i < e->n; i++)
+        if (outrow_changes(r, e->col[i]))
             return true;
-    }
     return false;
 }
 
@@ -216,7 +213,7 @@ static bool touch(const struct pg_deps *d, const struct dep *e, const struct out
                   size_t *n)
 {
     uint64_t h;
-    enum found f = key_of(d, e, r->shape, old ? r->old_row : r->new_row, old ? NULL : r->old_row, &h);
+    enum found f = key_of(d, e, r, old, &h);
     if (f == KEY_FOUND)
         out[(*n)++] = (struct touch){ h, !e->reference };
     return f != KEY_UNKNOWN && !(f == KEY_NULL && e->identity);

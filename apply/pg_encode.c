@@ -727,19 +727,11 @@ enum pg_form pg_encode(const struct pg_policy *p, const struct pg_column *dst, c
     }
 }
 
-static void patch_be32(struct buf *out, size_t at, uint32_t v)
-{
-    if (out->failed)
-        return;
-    for (unsigned i = 0; i < 4; i++)
-        out->p[at + i] = (uint8_t)(v >> (24 - 8 * i));
-}
-
 /* array_recv: dimensions, has-NULL flag, element type; per dimension size and lower bound; then length and bytes of
  * each. */
 static enum pg_form put_array(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
-                              unsigned col, const struct val *const *rows, size_t n, bool as_text, struct buf *out,
-                              uint64_t *coerced, size_t *at_fault, struct err *err)
+                              const struct val *values, size_t n, bool as_text, struct buf *out, uint64_t *coerced,
+                              size_t *at_fault, struct err *err)
 {
     size_t head = out->n;
     bool nulls = false;
@@ -751,7 +743,7 @@ static enum pg_form put_array(const struct pg_policy *p, const struct pg_column 
     for (size_t i = 0; i < n; i++) {
         size_t at = out->n;
         buf_be(out, UINT32_MAX, 4); /* length -1: NULL */
-        enum pg_form f = pg_encode(p, dst, src, &rows[i][col], as_text, out, coerced, err);
+        enum pg_form f = pg_encode(p, dst, src, &values[i], as_text, out, coerced, err);
         if (f == PG_CAST || f == PG_BAD) {
             *at_fault = i;
             return f;
@@ -759,26 +751,26 @@ static enum pg_form put_array(const struct pg_policy *p, const struct pg_column 
         if (f == PG_NULL)
             nulls = true;
         else
-            patch_be32(out, at, (uint32_t)(out->n - at - 4));
+            buf_patch_be32(out, at, (uint32_t)(out->n - at - 4));
     }
     if (nulls)
-        patch_be32(out, head + 4, 1);
+        buf_patch_be32(out, head + 4, 1);
     return PG_DONE;
 }
 
-bool pg_encode_array(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src, unsigned col,
-                     const struct val *const *rows, size_t n, struct buf *out, bool *as_text, uint64_t *coerced,
+bool pg_encode_array(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
+                     const struct val *values, size_t n, struct buf *out, bool *as_text, uint64_t *coerced,
                      size_t *bad_row, struct err *err)
 {
     size_t from = out->n;
     bool text = dst->is_array || dst->is_enum || pg_array_oid(dst->type) == 0;
     uint64_t count = 0;
-    enum pg_form f = put_array(p, dst, src, col, rows, n, text, out, &count, bad_row, err);
+    enum pg_form f = put_array(p, dst, src, values, n, text, out, &count, bad_row, err);
     if (f == PG_CAST) {
         text = true;
         count = 0;
         out->n = from;
-        f = put_array(p, dst, src, col, rows, n, text, out, &count, bad_row, err);
+        f = put_array(p, dst, src, values, n, text, out, &count, bad_row, err);
     }
     if (f != PG_DONE)
         return false;

@@ -42,10 +42,11 @@ struct pg_writer {
     bool stale;
     uint64_t coerced;
     struct buf data, key, sql;
+    struct val *values; /* of one column of a chunk, or of one row */
     struct piece *pieces;
     struct pg_param *params;
     struct pg_sql_col *cols;
-    unsigned cap; /* of the three */
+    unsigned cap; /* of the three, and of values beyond CHUNK_ROWS */
 };
 
 /* --- targets --- */
@@ -166,6 +167,7 @@ void pg_writer_free(struct pg_writer *w)
     buf_free(&w->data);
     buf_free(&w->key);
     buf_free(&w->sql);
+    free(w->values);
     free(w->pieces);
     free(w->params);
     free(w->cols);
@@ -273,13 +275,15 @@ static bool room(struct pg_writer *w, unsigned n, struct err *err)
 {
     if (n <= w->cap)
         return true;
+    free(w->values);
     free(w->pieces);
     free(w->params);
     free(w->cols);
+    w->values = malloc((n + CHUNK_ROWS) * sizeof *w->values);
     w->pieces = malloc(n * sizeof *w->pieces);
     w->params = malloc(n * sizeof *w->params);
     w->cols = malloc(n * sizeof *w->cols);
-    w->cap = w->pieces == NULL || w->params == NULL || w->cols == NULL ? 0 : n;
+    w->cap = w->values == NULL || w->pieces == NULL || w->params == NULL || w->cols == NULL ? 0 : n;
     return w->cap != 0 || err_nomem(err);
 }
 
@@ -304,17 +308,19 @@ static bool one_value(struct pg_writer *w, const struct pg_column *dst, const st
     return true;
 }
 
-/* The values of one column of rows into w->data. */
-static bool encode(struct pg_writer *w, const struct pg_target *t, unsigned col, const struct val *const *rows,
-                   size_t n, bool many, bool set, struct piece *p, size_t *bad, struct err *err)
+/* The new (set) or old values of one column of g's rows [from, from + n) into w->data. */
+static bool encode(struct pg_writer *w, const struct pg_target *t, unsigned col, const struct plan_group *g,
+                   size_t from, size_t n, bool set, struct piece *p, size_t *bad, struct err *err)
 {
     const struct shape_col *src = &t->shape->cols[col];
     const struct pg_column *dst = t->dst[col];
     uint64_t coerced = 0;
     *p = (struct piece){ .col = (uint16_t)col, .at = w->data.n };
     *bad = 0;
-    bool ok = many ? pg_encode_array(&w->policy, dst, src, col, rows, n, &w->data, &p->as_text, &coerced, bad, err)
-                   : one_value(w, dst, src, &rows[0][col], set, p, err);
+    for (size_t i = 0; i < n; i++)
+        w->values[i] = set ? plan_new_at(g, from + i, col) : plan_old_at(g, from + i, col);
+    bool ok = n > 1 ? pg_encode_array(&w->policy, dst, src, w->values, n, &w->data, &p->as_text, &coerced, bad, err)
+                    : one_value(w, dst, src, w->values, set, p, err);
     if (set) /* identities are not stored */
         w->coerced += coerced;
     if (!ok)
@@ -381,9 +387,16 @@ static const char *statement_text(struct pg_writer *w, const struct pg_target *t
 /* Every row has this column as it was. */
 static bool unchanged(const struct plan_group *g, unsigned col, size_t from, size_t n)
 {
-    for (size_t i = from; i < from + n; i++)
-        if (g->old_rows[i][col].kind == VAL_ABSENT || !val_eq(&g->old_rows[i][col], &g->new_rows[i][col]))
+    for (size_t i = from; i < from + n; i++) {
+        if (g->made[i] == NULL && g->old[i] == g->src[i]) {
+            if (outrow_changes(g->src[i], col))
+                return false;
+            continue;
+        }
+        struct val was = plan_old_at(g, i, col), now = plan_new_at(g, i, col);
+        if (was.kind == VAL_ABSENT || !val_eq(&was, &now))
             return false;
+    }
     return true;
 }
 
@@ -400,12 +413,12 @@ static bool send_chunk(struct pg_writer *w, struct pg_link *l, const struct pg_t
     for (unsigned i = 0; g->op != OUT_DELETE && i < s->ncols; i++) {
         if (t->dst[i] == NULL || !bit_test(g->present, i) || (spare && unchanged(g, i, from, n)))
             continue;
-        if (!encode(w, t, i, g->new_rows + from, n, many, true, &w->pieces[np++], bad, err))
+        if (!encode(w, t, i, g, from, n, true, &w->pieces[np++], bad, err))
             return false;
         nset++;
     }
     for (unsigned i = 0; g->op != OUT_INSERT && i < s->ncols; i++)
-        if (identity(t, g, i) && !encode(w, t, i, g->old_rows + from, n, many, false, &w->pieces[np++], bad, err))
+        if (identity(t, g, i) && !encode(w, t, i, g, from, n, false, &w->pieces[np++], bad, err))
             return false;
     *bad = 0;
     if (g->op != OUT_INSERT && np == nset)
@@ -449,22 +462,28 @@ static bool send_chunk(struct pg_writer *w, struct pg_link *l, const struct pg_t
     return pg_link_send(l, st->name, NULL, w->params, nparams, want, tag, err);
 }
 
-static size_t row_bytes(const struct shape *s, const struct val *row)
+/* About what g's row takes. */
+static size_t row_bytes(const struct plan_group *g, size_t i)
 {
-    size_t n = (size_t)s->ncols * 8;
-    for (unsigned i = 0; row != NULL && i < s->ncols; i++)
-        if (val_is_str(row[i].kind))
-            n += row[i].u.str.n;
+    const struct outrow *r = g->src[i];
+    const struct val *row = g->made[i] != NULL ? g->made[i] : r->new_row;
+    size_t n = (size_t)g->shape->ncols * 8;
+    if (g->op == OUT_DELETE)
+        return n;
+    if (g->made[i] == NULL && r->sent != NULL)
+        return n + rel_rows_new_strings(r->sent->u.change.rows, r->sent);
+    for (unsigned k = 0; k < g->shape->ncols; k++)
+        if (val_is_str(row[k].kind))
+            n += row[k].u.str.n;
     return n;
 }
 
 /* Rows of g from `from` on, at least one: no more than so many, or so many bytes. */
-static size_t chunk(const struct pg_target *t, const struct plan_group *g, size_t from, size_t max_rows,
-                    size_t max_bytes)
+static size_t chunk(const struct plan_group *g, size_t from, size_t max_rows, size_t max_bytes)
 {
     size_t n = 0, bytes = 0;
     while (from + n < g->n && n < max_rows) {
-        bytes += row_bytes(t->shape, g->new_rows[from + n]);
+        bytes += row_bytes(g, from + n);
         if (n != 0 && bytes > max_bytes)
             break;
         n++;
@@ -504,10 +523,21 @@ static enum pg_form copy_value(struct pg_writer *w, const struct pg_target *t, c
                 BYTES_FMT(t->shape->cols[col].name), n);
         return PG_BAD;
     }
-    if (f == PG_DONE && !w->data.failed)
-        for (unsigned i = 0; i < 4; i++)
-            w->data.p[at + i] = (uint8_t)(n >> (24 - 8 * i));
+    if (f == PG_DONE)
+        buf_patch_be32(&w->data, at, (uint32_t)n);
     return f;
+}
+
+/* All values of g's row; good until the next. */
+static const struct val *new_row(struct pg_writer *w, const struct plan_group *g, size_t i)
+{
+    const struct outrow *r = g->src[i];
+    if (g->made[i] != NULL)
+        return g->made[i];
+    if (r->sent == NULL)
+        return r->new_row;
+    rel_rows_new(r->sent->u.change.rows, r->sent, w->values);
+    return w->values;
 }
 
 /* Rows [from, from + n) of g into w->data; *done of them, fewer when one has a value that only goes as text. */
@@ -517,9 +547,10 @@ static bool copy_rows(struct pg_writer *w, const struct pg_target *t, const stru
     for (*done = 0; *done < n; ++*done) {
         size_t at = w->data.n;
         uint64_t coerced = w->coerced;
+        const struct val *row = new_row(w, g, from + *done);
         buf_be(&w->data, ncols, 2);
         for (unsigned i = 0; i < t->shape->ncols; i++) {
-            enum pg_form f = t->dst[i] == NULL ? PG_DONE : copy_value(w, t, g->new_rows[from + *done], i, err);
+            enum pg_form f = t->dst[i] == NULL ? PG_DONE : copy_value(w, t, row, i, err);
             if (f == PG_BAD)
                 return false;
             if (f == PG_CAST) {
@@ -549,7 +580,7 @@ static bool write_copy(struct pg_writer *w, struct pg_link *l, const struct pg_t
     if (!buf_ok(&w->sql, err))
         return false;
     for (size_t n, done; *copied < g->n; *copied += done) {
-        n = chunk(t, g, *copied, CHUNK_ROWS, COPY_BYTES);
+        n = chunk(g, *copied, CHUNK_ROWS, COPY_BYTES);
         if (w->data.cap > DATA_KEPT)
             buf_free(&w->data);
         buf_reset(&w->data);
@@ -590,7 +621,7 @@ bool pg_write_group(struct pg_writer *w, struct pg_link *l, const struct pg_targ
         return false;
     for (size_t n; from < g->n && !pg_link_failure(l)->set; from += n) {
         bool first = from == 0 && g->n > (size_t)4 * FIRST_ROWS;
-        n = chunk(t, g, from, first ? FIRST_ROWS : CHUNK_ROWS, CHUNK_BYTES);
+        n = chunk(g, from, first ? FIRST_ROWS : CHUNK_ROWS, CHUNK_BYTES);
         if (!send_chunk(w, l, t, g, from, n, tag, unchecked, bad, err)) {
             *bad += from;
             return false;

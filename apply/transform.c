@@ -206,41 +206,22 @@ static bool script_failed(struct transform *t, struct frame *f, const struct rec
 
 /* --- rows --- */
 
-static size_t pass_bytes(const struct val *row, unsigned n)
-{
-    size_t bytes = n * sizeof *row;
-    for (unsigned i = 0; i < n; i++)
-        if (val_is_str(row[i].kind))
-            bytes += row[i].u.str.n;
-    return bytes;
-}
-
 static bool pass_through(struct transform *t, const struct shape *shape, const struct record *rec, struct err *err)
 {
     struct batch *b = t->b;
-    struct val *new_row = NULL, *old_row = NULL;
-    if (rec->op != REC_DELETE) {
-        if ((new_row = arena_alloc(b->arena, shape->ncols * sizeof *new_row, err)) == NULL)
-            return false;
-        rel_rows_new(rec->u.change.rows, rec, new_row);
-        b->bytes += pass_bytes(new_row, shape->ncols);
-    }
-    if (rec->op != REC_INSERT) {
-        if ((old_row = arena_alloc(b->arena, shape->ncols * sizeof *old_row, err)) == NULL)
-            return false;
-        rel_rows_old(rec->u.change.rows, rec, old_row);
-        b->bytes += pass_bytes(old_row, shape->ncols);
-    }
     struct outrow *row = batch_add_row(b, err);
     if (row == NULL)
         return false;
     row->op = rec->op == REC_INSERT ? OUT_INSERT : rec->op == REC_UPDATE ? OUT_UPDATE : OUT_DELETE;
     row->lsn = rec->lsn;
     row->txn = (uint32_t)(b->ntxns - 1);
-    row->plain = true;
     row->shape = shape;
-    row->new_row = new_row;
-    row->old_row = old_row;
+    row->plain = true;
+    row->sent = rec;
+    if (rec->op != REC_DELETE)
+        b->bytes += shape->ncols * sizeof(struct val) + rel_rows_new_strings(rec->u.change.rows, rec);
+    if (rec->op != REC_INSERT)
+        b->bytes += shape->ncols * sizeof(struct val) + rel_rows_old_strings(rec->u.change.rows, rec);
     return true;
 }
 

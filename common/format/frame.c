@@ -15,6 +15,7 @@ struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32
 struct part {
     uint8_t mode;         /* enum part_state */
     bool has_same;        /* ST_PACKED, and some rows are ST_SAME */
+    bool has_absent;      /* some rows are ST_ABSENT */
     const uint8_t *state; /* ST_PACKED: one byte a row; else NULL */
     union {               /* by row; unset where the state is not ST_VALUE; NULL when no row has a value */
         const uint64_t *i;
@@ -32,6 +33,7 @@ struct rel_rows {
     struct relation *rel;
     uint32_t n_new, n_old;
     bool deletes, old_same; /* has DELETEs; has a column with ST_SAME among its old values */
+    bool new_absent;        /* has a column with ST_ABSENT among its new values */
     struct col *cols;
 };
 struct frame {
@@ -126,10 +128,11 @@ static bool read_states(struct cur *c, struct arena *a, uint32_t n, bool same_ok
     uint8_t *st = arena_alloc(a, n, err);
     if (st == NULL)
         return false;
-    bool same = false;
+    bool same = false, absent = false;
     for (uint32_t i = 0; i < n; i++) {
         st[i] = packed.p[i / 4] >> (2 * (i % 4)) & 3;
         same |= st[i] == ST_SAME;
+        absent |= st[i] == ST_ABSENT;
     }
     if (n % 4 != 0 && packed.p[n / 4] >> (2 * (n % 4)) != 0)
         cur_fail(c, "bits behind the last row's state");
@@ -137,6 +140,7 @@ static bool read_states(struct cur *c, struct arena *a, uint32_t n, bool same_ok
         cur_fail(c, "a new value that is said to be the same as itself");
     p->state = st;
     p->has_same = same;
+    p->has_absent = absent;
     return true;
 }
 
@@ -151,6 +155,7 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
         cur_fail(c, "unknown mode");
         return true;
     }
+    p->has_absent = p->mode == ST_ABSENT;
     if (p->mode == ST_PACKED ? !read_states(c, a, n, same_ok, p, err) : false)
         return false;
     if (c->why != NULL || (p->mode != ST_PACKED && p->mode != ST_VALUE))
@@ -222,6 +227,7 @@ static bool read_columns(struct cur *c, struct frame *f, struct err *err)
                 return err_set(err, ERR_CORRUPT, "data frame: %s at byte %zu (table %.*s.%.*s, column %.*s)", c->why,
                                c->at, BYTES_FMT(rr->rel->schema), BYTES_FMT(rr->rel->table), BYTES_FMT(def->name));
             rr->old_same |= col->old_part.has_same;
+            rr->new_absent |= col->new_part.has_absent;
         }
     }
     return true;
@@ -680,6 +686,31 @@ struct val rel_rows_new_at(const struct rel_rows *r, const struct record *rec, u
 struct val rel_rows_old_at(const struct rel_rows *r, const struct record *rec, unsigned col)
 {
     return old_at(&r->cols[col], rec->u.change.old_row, rec->u.change.new_row);
+}
+
+bool rel_rows_complete(const struct rel_rows *r)
+{
+    return !r->new_absent;
+}
+
+size_t rel_rows_new_strings(const struct rel_rows *r, const struct record *rec)
+{
+    size_t n = 0;
+    uint32_t row = rec->u.change.new_row;
+    for (unsigned i = 0; i < r->rel->ncols && row != UINT32_MAX; i++)
+        if (r->cols[i].k.phys == PHYS_STR && part_state(&r->cols[i].new_part, row) == ST_VALUE)
+            n += r->cols[i].new_part.v.s[row].len;
+    return n;
+}
+
+size_t rel_rows_old_strings(const struct rel_rows *r, const struct record *rec)
+{
+    size_t n = 0;
+    uint32_t row = rec->u.change.old_row;
+    for (unsigned i = 0; i < r->rel->ncols && row != UINT32_MAX; i++)
+        if (r->cols[i].k.phys == PHYS_STR && part_state(&r->cols[i].old_part, row) == ST_VALUE)
+            n += r->cols[i].old_part.v.s[row].len;
+    return n;
 }
 
 bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsigned col)

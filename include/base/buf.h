@@ -45,17 +45,57 @@ static inline void buf_str(struct buf *b, const char *s)
 {
     buf_bytes(b, bytes_str(s));
 }
+static inline void put_le(uint8_t *p, uint64_t v) /* 8 bytes: compilers make one store of it */
+{
+    p[0] = (uint8_t)v;
+    p[1] = (uint8_t)(v >> 8);
+    p[2] = (uint8_t)(v >> 16);
+    p[3] = (uint8_t)(v >> 24);
+    p[4] = (uint8_t)(v >> 32);
+    p[5] = (uint8_t)(v >> 40);
+    p[6] = (uint8_t)(v >> 48);
+    p[7] = (uint8_t)(v >> 56);
+}
+static inline void put_be(uint8_t *p, uint64_t v)
+{
+    p[0] = (uint8_t)(v >> 56);
+    p[1] = (uint8_t)(v >> 48);
+    p[2] = (uint8_t)(v >> 40);
+    p[3] = (uint8_t)(v >> 32);
+    p[4] = (uint8_t)(v >> 24);
+    p[5] = (uint8_t)(v >> 16);
+    p[6] = (uint8_t)(v >> 8);
+    p[7] = (uint8_t)v;
+}
+/* The low n bytes of v, n <= 8; where there is room for eight all are stored and n of them count. */
 static inline void buf_le(struct buf *b, uint64_t v, size_t n)
 {
-    if (n <= b->cap - b->n || buf_grow(b, n))
+    if (8 <= b->cap - b->n) {
+        put_le(b->p + b->n, v);
+        b->n += n;
+    } else if (n <= b->cap - b->n || buf_grow(b, n)) {
         for (size_t i = 0; i < n; i++)
             b->p[b->n++] = (uint8_t)(v >> (8 * i));
+    }
 }
 static inline void buf_be(struct buf *b, uint64_t v, size_t n)
 {
-    if (n <= b->cap - b->n || buf_grow(b, n))
+    if (8 <= b->cap - b->n && n != 0) {
+        put_be(b->p + b->n, v << (8 * (8 - n)));
+        b->n += n;
+    } else if (n <= b->cap - b->n || buf_grow(b, n)) {
         for (size_t i = n; i-- > 0;)
             b->p[b->n++] = (uint8_t)(v >> (8 * i));
+    }
+}
+static inline void buf_patch_be32(struct buf *b, size_t at, uint32_t v) /* four bytes that are there already */
+{
+    if (b->failed)
+        return;
+    b->p[at] = (uint8_t)(v >> 24);
+    b->p[at + 1] = (uint8_t)(v >> 16);
+    b->p[at + 2] = (uint8_t)(v >> 8);
+    b->p[at + 3] = (uint8_t)v;
 }
 static inline void buf_varint(struct buf *b, uint64_t v)
 {

@@ -137,6 +137,11 @@ void rel_rows_new(const struct rel_rows *r, const struct record *rec, struct val
 void rel_rows_old(const struct rel_rows *r, const struct record *rec, struct val *out);
 struct val rel_rows_new_at(const struct rel_rows *r, const struct record *rec, unsigned col);
 struct val rel_rows_old_at(const struct rel_rows *r, const struct record *rec, unsigned col);
+/* Every new value that the frame holds of the relation is there: none is VAL_ABSENT. */
+bool rel_rows_complete(const struct rel_rows *r);
+/* Bytes of the strings in the row; in the old one those that "same" stands for are not counted. */
+size_t rel_rows_new_strings(const struct rel_rows *r, const struct record *rec);
+size_t rel_rows_old_strings(const struct rel_rows *r, const struct record *rec);
 /* The old value of col is stored as "same as the new one" (an update did not change it): without comparing values. */
 bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsigned col);
 

@@ -79,17 +79,23 @@ static void show(const struct plan *p, struct buf *out)
             continue;
         buf_u8(out, '[');
         for (size_t k = 0; k < g->n; k++) {
+            struct val v;
             if (k != 0)
                 buf_u8(out, ',');
-            if (g->op != OUT_INSERT)
-                put(out, &g->old_rows[k][0]);
+            if (g->op != OUT_INSERT) {
+                v = plan_old_at(g, k, 0);
+                put(out, &v);
+            }
             if (g->key_change)
                 buf_u8(out, '>');
-            if (g->op == OUT_INSERT || g->key_change)
-                put(out, &g->new_rows[k][0]);
+            if (g->op == OUT_INSERT || g->key_change) {
+                v = plan_new_at(g, k, 0);
+                put(out, &v);
+            }
             if (g->op != OUT_DELETE) {
-                put(out, &g->new_rows[k][1]);
-                bool there = g->new_rows[k][1].kind != VAL_ABSENT;
+                v = plan_new_at(g, k, 1);
+                put(out, &v);
+                bool there = v.kind != VAL_ABSENT;
                 CHECK(there == bit_test(g->present, 1), "presence of the value");
                 CHECK(g->shape->nkey == 0 || bit_test(g->present, 0) == (g->op == OUT_INSERT || g->key_change),
                       "presence of the key");
@@ -193,10 +199,9 @@ static void test_details(void)
     struct plan p;
     traits[0] = (struct compact_traits){ .order = COMPACT_KEYS, .whole = true, .merge = true };
     CHECK(compact_plan(b, 0, 3, of, NULL, a, &p, &err) && p.n == 2 && p.merged == 1, "plan");
-    CHECK(p.groups[0]->op == OUT_DELETE && p.groups[0]->src[0] == &b->rows[2] &&
-              p.groups[0]->old_rows[0] == b->rows[2].old_row,
+    CHECK(p.groups[0]->op == OUT_DELETE && p.groups[0]->src[0] == &b->rows[2] && p.groups[0]->old[0] == &b->rows[2],
           "delete");
-    CHECK(p.groups[1]->src[0] == &b->rows[1] && p.groups[1]->old_rows[0] == b->rows[0].old_row, "update");
+    CHECK(p.groups[1]->src[0] == &b->rows[1] && p.groups[1]->old[0] == &b->rows[0], "update");
     CHECK(b->rows[0].new_row[1].u.str.p[0] == 'a', "the batch itself is left alone: it may be planned again");
     CHECK(compact_plan(b, 1, 2, of, NULL, a, &p, &err) && p.n == 1 && p.groups[0]->src[0] == &b->rows[1],
           "a part of the batch");
@@ -228,7 +233,7 @@ static void test_many(void)
         for (size_t i = 0; i < p.n; i++)
             rows += p.groups[i]->n;
         for (size_t i = 0; i < p.groups[0]->n; i++)
-            wrong += p.groups[0]->new_rows[i][1].u.str.p[0] != (order == 0 ? 'b' : 'a');
+            wrong += plan_new_at(p.groups[0], i, 1).u.str.p[0] != (order == 0 ? 'b' : 'a');
         CHECK(p.n == (order == 0 ? 1 : 2) && rows == (order == 0 ? N / 2 : N) && wrong == 0,
               "order %d: %zu groups, %zu rows, %zu wrong", order, p.n, rows, wrong);
     }

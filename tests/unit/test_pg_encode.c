@@ -227,15 +227,14 @@ static void test_arrays(void)
 {
     struct pg_policy policy = { 0 };
     struct err err = { 0 };
-    const struct val r0[] = { VI(7) }, r1[] = { VN }, r2[] = { VT("-1") }, bad[] = { VI(70000) };
-    const struct val *plain[] = { r0, r1 }, *mixed[] = { r0, r1, r2 }, *broken[] = { r0, bad };
+    const struct val plain[] = { VI(7), VN }, mixed[] = { VI(7), VN, VT("-1") }, broken[] = { VI(7), VI(70000) };
     struct pg_column c = { .type = PG_INT2, .typmod = -1, .text = (char *)"smallint" };
     struct shape_col col = { .type = { .type = COL_INT } };
     struct buf out = { 0 }, got = { 0 };
     bool text = true;
     uint64_t coerced = 0;
     size_t at = 99;
-    CHECK(pg_encode_array(&policy, &c, &col, 0, plain, 2, &out, &text, &coerced, &at, &err) && !text, "%s", err.msg);
+    CHECK(pg_encode_array(&policy, &c, &col, plain, 2, &out, &text, &coerced, &at, &err) && !text, "%s", err.msg);
     hex(&got, buf_view(&out));
     CHECK(strcmp(buf_cstr(&got), "0000000100000001000000150000000200000001"
                                  "000000020007"
@@ -243,25 +242,25 @@ static void test_arrays(void)
           "array: %s", buf_cstr(&got));
     buf_reset(&out);
     buf_reset(&got);
-    CHECK(pg_encode_array(&policy, &c, &col, 0, mixed, 3, &out, &text, &coerced, &at, &err) && text, "%s", err.msg);
+    CHECK(pg_encode_array(&policy, &c, &col, mixed, 3, &out, &text, &coerced, &at, &err) && text, "%s", err.msg);
     hex(&got, buf_view(&out));
     CHECK(strcmp(buf_cstr(&got), "0000000100000001000000190000000300000001"
                                  "0000000137"
                                  "ffffffff"
                                  "000000022d31") == 0,
           "text array: %s", buf_cstr(&got));
-    CHECK(!pg_encode_array(&policy, &c, &col, 0, broken, 2, &out, &text, &coerced, &at, &err) && at == 1 &&
+    CHECK(!pg_encode_array(&policy, &c, &col, broken, 2, &out, &text, &coerced, &at, &err) && at == 1 &&
               err.code == ERR_DATA,
           "the row at fault: %zu", at);
     /* array types never go as arrays of arrays */
-    const struct val set[] = { { .kind = VAL_SET, .u.u64 = 2 } }, vec[] = { VS(VAL_VECTOR, "\0\0\x80\x3f\0\0\0\x40") };
-    const struct val *sets[] = { set, set }, *vecs[] = { vec };
+    const struct val set = { .kind = VAL_SET, .u.u64 = 2 }, sets[] = { set, set };
+    const struct val vecs[] = { VS(VAL_VECTOR, "\0\0\x80\x3f\0\0\0\x40") };
     struct pg_column ac = { .type = 1009, .typmod = -1, .text = (char *)"text[]", .is_array = true };
     buf_reset(&out);
-    CHECK(pg_encode_array(&policy, &ac, &source, 0, sets, 2, &out, &text, &coerced, &at, &err) && text, "%s", err.msg);
+    CHECK(pg_encode_array(&policy, &ac, &source, sets, 2, &out, &text, &coerced, &at, &err) && text, "%s", err.msg);
     CHECK(out.n == 20 + 2 * 9 && memcmp(out.p + 24, "{\"b\"}", 5) == 0, "set in text[]");
     buf_reset(&out);
-    CHECK(pg_encode_array(&policy, &ac, &source, 0, vecs, 1, &out, &text, &coerced, &at, &err) && out.n == 24 + 5 &&
+    CHECK(pg_encode_array(&policy, &ac, &source, vecs, 1, &out, &text, &coerced, &at, &err) && out.n == 24 + 5 &&
               memcmp(out.p + 24, "{1,2}", 5) == 0,
           "vector in real[]");
     buf_free(&out);

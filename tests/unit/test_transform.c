@@ -173,9 +173,10 @@ static void print(const struct batch *b, struct buf *out)
         for (; row < b->nrows && b->rows[row].txn == t; row++) {
             const struct outrow *o = &b->rows[row];
             buf_printf(out, "%s%c", o->emitted ? "*" : "", ops[o->op]);
-            const struct val *v = o->new_row != NULL ? o->new_row : o->old_row;
-            if (v != NULL)
-                val_text(&v[0], out);
+            if (outrow_has_new(o) || outrow_has_old(o)) {
+                struct val v = outrow_has_new(o) ? outrow_new_at(o, 0) : outrow_old_at(o, 0);
+                val_text(&v, out);
+            }
             if (o->op == OUT_DDL && o->ddl->sql.n != 0) {
                 buf_u8(out, '=');
                 buf_bytes(out, o->ddl->sql);
