@@ -81,7 +81,7 @@ struct batch_txn *batch_add_txn(struct batch *b, struct err *err)
         return NULL;
     b->txns = p;
     struct batch_txn *t = &b->txns[b->ntxns++];
-    *t = (struct batch_txn){ 0 };
+    *t = (struct batch_txn){ .file = "" };
     return t;
 }
 

@@ -58,7 +58,7 @@ struct batch_txn {
     struct gtid gtid;
     int64_t commit_us; /* source's commit time */
     uint32_t resolution_us;
-    char file[POSITION_FILE_MAX + 1];
+    const char *file; /* in the batch's arena, one for neighbours in the same file; "" before the commit */
     uint64_t end_offset;
     uint32_t changes; /* source changes in this piece, dropped ones included */
 };

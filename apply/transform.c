@@ -345,7 +345,7 @@ static void begin(struct transform *t, const struct record *rec)
 {
     const struct rec_begin *r = &rec->u.begin;
     t->open = (struct batch_txn){
-        .begin_lsn = rec->lsn, .gtid = r->gtid, .commit_us = r->commit_us, .resolution_us = r->resolution_us
+        .begin_lsn = rec->lsn, .gtid = r->gtid, .commit_us = r->commit_us, .resolution_us = r->resolution_us, .file = ""
     };
     t->inside = true;
     t->begun = t->continues = false;
@@ -361,10 +361,11 @@ static bool commit(struct transform *t, const struct record *rec, struct err *er
     const struct rec_commit *r = &rec->u.commit;
     x->commit_lsn = rec->lsn;
     x->end_offset = r->end_offset;
-    size_t n = r->file.n < POSITION_FILE_MAX ? r->file.n : POSITION_FILE_MAX;
-    if (n != 0)
-        memcpy(x->file, r->file.p, n);
-    x->file[n] = '\0';
+    const struct batch_txn *before = t->b->ntxns > 1 ? x - 1 : NULL;
+    x->file = before != NULL && bytes_eq_str(r->file, before->file) ? before->file
+                                                                    : arena_cstr(t->b->arena, r->file, err);
+    if (x->file == NULL)
+        return false;
     t->inside = t->begun = t->continues = false;
     return true;
 }
