@@ -727,6 +727,52 @@ enum pg_form pg_encode(const struct pg_policy *p, const struct pg_column *dst, c
     }
 }
 
+static bool put_sized(struct buf *out, uint64_t v, unsigned width)
+{
+    buf_be(out, width, 4);
+    buf_be(out, v, width);
+    return true;
+}
+
+/* The values that most columns consist of, without a look at what hardly ever is. False: nothing was done. */
+static inline bool put_common(const struct pg_column *dst, const struct val *v, struct buf *out)
+{
+    uint64_t raw;
+    switch (dst->type) {
+    case PG_INT4:
+        return v->kind == VAL_I64 && v->u.i64 == (int32_t)v->u.i64 && put_sized(out, v->u.u64, 4);
+    case PG_INT8:
+        return v->kind == VAL_I64 && put_sized(out, v->u.u64, 8);
+    case PG_FLOAT8:
+        memcpy(&raw, &v->u.f64, sizeof raw);
+        return v->kind == VAL_F64 && put_sized(out, raw, 8);
+    case PG_TEXT:
+    case PG_VARCHAR: /* as many characters as bytes at most */
+        if (v->kind != VAL_TEXT || v->u.str.n == 0 || v->u.str.n > INT32_MAX ||
+            (dst->type == PG_VARCHAR && dst->typmod >= 4 && v->u.str.n > (size_t)dst->typmod - 4) ||
+            memchr(v->u.str.p, 0, v->u.str.n) != NULL)
+            return false;
+        buf_be(out, v->u.str.n, 4);
+        buf_bytes(out, v->u.str);
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum pg_form pg_encode_field(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
+                             const struct val *v, bool as_text, struct buf *out, uint64_t *coerced, struct err *err)
+{
+    size_t at = out->n;
+    if (!as_text && put_common(dst, v, out))
+        return PG_DONE;
+    buf_be(out, UINT32_MAX, 4);
+    enum pg_form f = pg_encode(p, dst, src, v, as_text, out, coerced, err);
+    if (f == PG_DONE)
+        buf_patch_be32(out, at, (uint32_t)(out->n - at - 4));
+    return f;
+}
+
 /* array_recv: dimensions, has-NULL flag, element type; per dimension size and lower bound; then length and bytes of
  * each. */
 static enum pg_form put_array(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
@@ -741,17 +787,12 @@ static enum pg_form put_array(const struct pg_policy *p, const struct pg_column 
     buf_be(out, n, 4);
     buf_be(out, 1, 4);
     for (size_t i = 0; i < n; i++) {
-        size_t at = out->n;
-        buf_be(out, UINT32_MAX, 4); /* length -1: NULL */
-        enum pg_form f = pg_encode(p, dst, src, &values[i], as_text, out, coerced, err);
+        enum pg_form f = pg_encode_field(p, dst, src, &values[i], as_text, out, coerced, err);
         if (f == PG_CAST || f == PG_BAD) {
             *at_fault = i;
             return f;
         }
-        if (f == PG_NULL)
-            nulls = true;
-        else
-            buf_patch_be32(out, at, (uint32_t)(out->n - at - 4));
+        nulls |= f == PG_NULL;
     }
     if (nulls)
         buf_patch_be32(out, head + 4, 1);

@@ -50,6 +50,9 @@ enum pg_form {
 /* One value; as_text: its text for a cast, whatever the type. src is the shape's column (labels, bit width). */
 enum pg_form pg_encode(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
                        const struct val *v, bool as_text, struct buf *out, uint64_t *coerced, struct err *err);
+/* The same with its length of four bytes in front, -1 for NULL: an element of a binary array, a field of a binary COPY. */
+enum pg_form pg_encode_field(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,
+                             const struct val *v, bool as_text, struct buf *out, uint64_t *coerced, struct err *err);
 /* A column's values as one binary array: of the column's type, or of text when that does not do (*as_text). On failure
  * *bad is the number of the one at fault. */
 bool pg_encode_array(const struct pg_policy *p, const struct pg_column *dst, const struct shape_col *src,

@@ -512,9 +512,8 @@ static enum pg_form copy_value(struct pg_writer *w, const struct pg_target *t, c
                                struct err *err)
 {
     size_t at = w->data.n;
-    buf_be(&w->data, UINT32_MAX, 4); /* length -1: NULL */
-    enum pg_form f = pg_encode(&w->policy, t->dst[col], &t->shape->cols[col], &row[col], false, &w->data, &w->coerced,
-                               err);
+    enum pg_form f = pg_encode_field(&w->policy, t->dst[col], &t->shape->cols[col], &row[col], false, &w->data,
+                                     &w->coerced, err);
     size_t n = w->data.n - at - 4;
     if (f == PG_BAD)
         err_ctx(err, "column %.*s", BYTES_FMT(t->shape->cols[col].name));
@@ -523,8 +522,6 @@ static enum pg_form copy_value(struct pg_writer *w, const struct pg_target *t, c
                 BYTES_FMT(t->shape->cols[col].name), n);
         return PG_BAD;
     }
-    if (f == PG_DONE)
-        buf_patch_be32(&w->data, at, (uint32_t)n);
     return f;
 }
 
