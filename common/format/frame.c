@@ -47,10 +47,35 @@ struct frame {
 
 /* --- values --- */
 
+/* A varint of at most eight bytes where eight can be loaded: their groups of seven bits are moved together by pairs. False: another
+ * one, or none; nothing was done. */
+static inline bool short_varint(const uint8_t **p, const uint8_t *end, uint64_t *out)
+{
+    const uint8_t *q = *p;
+    if (end - q < 8)
+        return false;
+    uint64_t w = (uint64_t)q[0] | (uint64_t)q[1] << 8 | (uint64_t)q[2] << 16 | (uint64_t)q[3] << 24 |
+                 (uint64_t)q[4] << 32 | (uint64_t)q[5] << 40 | (uint64_t)q[6] << 48 | (uint64_t)q[7] << 56;
+    uint64_t ends = ~w & UINT64_C(0x8080808080808080), last = ends & (0 - ends); /* the highest bit of the last byte */
+    if (ends == 0)
+        return false;
+    w &= last | (last - 1);
+    if (w < last >> 7 && last != 0x80) /* its last byte is 0: longer than needed */
+        return false;
+    w &= UINT64_C(0x7f7f7f7f7f7f7f7f);
+    w = (w & UINT64_C(0x007f007f007f007f)) | (w & UINT64_C(0x7f007f007f007f00)) >> 1;
+    w = (w & UINT64_C(0x00003fff00003fff)) | (w & UINT64_C(0x3fff00003fff0000)) >> 2;
+    *out = (w & UINT64_C(0x000000000fffffff)) | (w & UINT64_C(0x0fffffff00000000)) >> 4;
+    *p = q + (__builtin_ctzll(last) + 1) / 8;
+    return true;
+}
+
 /* A varint at *p; false: torn, longer than needed, or over 64 bits. */
 static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *out)
 {
     const uint8_t *q = *p;
+    if (short_varint(p, end, out))
+        return true;
     uint64_t v = 0;
     for (unsigned shift = 0; q < end && shift < 70; shift += 7) {
         uint8_t byte = *q++;
