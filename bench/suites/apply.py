@@ -18,7 +18,7 @@ from lib.measure import run as run_program, tree_cpu       # noqa: E402
 from lib.report import Result, machine, median, table     # noqa: E402
 from rt.programs import Daemon                             # noqa: E402
 
-ROWS, SINGLE, BY_ROW, A_TRANSACTION = 300_000, 60_000, 10_000, 500
+ROWS, SINGLE, BY_ROW, A_TRANSACTION = 1_000_000, 200_000, 10_000, 500
 LOGICAL, LIMIT, ROW = "PostgreSQL logical replication", "libpq", "a prepared statement a row"
 MYSQL_TABLE = """CREATE TABLE t (id BIGINT PRIMARY KEY, a INT NOT NULL, b INT, c BIGINT, d DECIMAL(12,2), e VARCHAR(40), f VARCHAR(100), g TIMESTAMP NULL,
  h DATE, i DOUBLE)"""
