@@ -121,8 +121,12 @@ static void round_trip(unsigned seed)
         CHECK(frame_count(f) == OPS + 2 && info.nchanges == OPS && info.ncommits == 1, "counts %u %u", frame_count(f),
               info.nchanges);
         struct val got[ANY_COLS];
+        const struct rel_rows *rows_of[sizeof rel / sizeof *rel] = { NULL };
+        bool gaps[sizeof rel / sizeof *rel] = { false };
         for (unsigned i = 0; i < OPS; i++) {
             const struct record *rec = frame_record(f, i + 1);
+            size_t strings = 0;
+            rows_of[log[i].rel] = rec->u.change.rows;
             const struct relation *r = rel_rows_relation(rec->u.change.rows);
             CHECK(rec->op == log[i].op && rec->lsn == first + 1 + i && r->id == rel[log[i].rel]->id, "record %u", i);
             if (log[i].new_row != NULL) {
@@ -132,10 +136,14 @@ static void round_trip(unsigned seed)
                     CHECK(same_val(&log[i].new_row[k], &got[k]) && same_val(&got[k], &one),
                           "seed %u record %u new column %u: kind %u, got %u", seed, i, k, log[i].new_row[k].kind,
                           got[k].kind);
+                    strings += val_is_str(got[k].kind) ? got[k].u.str.n : 0;
+                    gaps[log[i].rel] |= got[k].kind == VAL_ABSENT;
                 }
+                CHECK(rel_rows_new_strings(rec->u.change.rows, rec) == strings, "strings of new row %u", i);
             }
             if (log[i].old_row != NULL) {
                 rel_rows_old(rec->u.change.rows, rec, got);
+                strings = 0;
                 for (unsigned k = 0; k < r->ncols; k++) {
                     struct val one = rel_rows_old_at(rec->u.change.rows, rec, k);
                     CHECK(same_val(&log[i].old_row[k], &got[k]) && same_val(&got[k], &one),
@@ -145,11 +153,17 @@ static void round_trip(unsigned seed)
                         CHECK(rel_rows_same_at(rec->u.change.rows, rec, k) ==
                                   val_eq(&log[i].old_row[k], &log[i].new_row[k]),
                               "same-ness of column %u", k);
+                    strings += val_is_str(got[k].kind) && !rel_rows_same_at(rec->u.change.rows, rec, k) ? got[k].u.str.n
+                                                                                                        : 0;
                 }
+                CHECK(rel_rows_old_strings(rec->u.change.rows, rec) == strings, "strings of old row %u", i);
             }
             any_row_free(log[i].new_row, r);
             any_row_free(log[i].old_row, r);
         }
+        for (size_t i = 0; i < sizeof rel / sizeof *rel; i++)
+            CHECK(rows_of[i] == NULL || rel_rows_complete(rows_of[i]) == !gaps[i],
+                  "relation %zu: values that are not there", i);
         const struct record *last = frame_record(f, OPS + 1);
         CHECK(last->u.commit.end_offset == UINT64_MAX && bytes_eq_str(last->u.commit.consumed, "x:1-4"), "commit");
 
