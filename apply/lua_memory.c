@@ -81,11 +81,6 @@ static inline bool has_room(const struct lua_page *g)
     return g->free != NULL || (size_t)g->fresh + g->size <= LUA_PAGE;
 }
 
-static bool may_take(const struct lua_memory *m, size_t more)
-{
-    return m->used <= m->limit && more <= m->limit - m->used;
-}
-
 static void link_page(struct lua_memory *m, struct lua_page *g)
 {
     struct lua_page **head = &m->open[class_of(g->size)];
@@ -103,11 +98,28 @@ static void unlink_page(struct lua_memory *m, struct lua_page *g)
         g->next->prev = g->prev;
 }
 
+/* Out of the pages of its size: it holds nothing. */
+static void retire(struct lua_memory *m, struct lua_page *g)
+{
+    unlink_page(m, g);
+    g->next = m->empty;
+    m->empty = g;
+    m->used -= LUA_PAGE;
+}
+
+static bool may_take(struct lua_memory *m, size_t more)
+{
+    for (unsigned i = 0; i < LUA_CLASSES && (m->used > m->limit || more > m->limit - m->used); i++)
+        if (m->open[i] != NULL && m->open[i]->live == 0) /* kept at hand until now */
+            retire(m, m->open[i]);
+    return m->used <= m->limit && more <= m->limit - m->used;
+}
+
 static struct lua_page *new_page(struct lua_memory *m, size_t n)
 {
-    struct lua_page *g = m->empty;
     if (!may_take(m, LUA_PAGE))
         return NULL;
+    struct lua_page *g = m->empty;
     if (g != NULL) {
         m->empty = g->next;
     } else if (m->fresh < m->reserved) {
@@ -158,10 +170,7 @@ static void small_give(struct lua_memory *m, void *p)
         link_page(m, g);
     if (g->live != 0 || (g->prev == NULL && g->next == NULL)) /* the last of its size stays: the next object wants it */
         return;
-    unlink_page(m, g);
-    g->next = m->empty;
-    m->empty = g;
-    m->used -= LUA_PAGE;
+    retire(m, g);
 }
 
 static void *large(struct lua_memory *m, void *p, size_t osize, size_t n)

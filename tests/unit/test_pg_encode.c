@@ -157,6 +157,17 @@ static void test_values(void)
         buf_str(&out, "in front");
         enum pg_form f = pg_encode(&policy, &c, &source, &cases[i].v, false, &out, &coerced, &err);
         struct bytes body = { out.p + 8, out.n - 8 };
+        struct buf field = { 0 };
+        struct err same;
+        uint64_t counted = 0;
+        enum pg_form g = pg_encode_field(&policy, &c, &source, &cases[i].v, false, &field, &counted, &same);
+        CHECK(g == f && counted == coerced && field.n >= 4 &&
+                  (f != PG_DONE || (((size_t)field.p[0] << 24 | (size_t)field.p[1] << 16 | (size_t)field.p[2] << 8 |
+                                     field.p[3]) == body.n &&
+                                    bytes_eq((struct bytes){ field.p + 4, field.n - 4 }, body))) &&
+                  (f != PG_NULL || (field.n == 4 && memcmp(field.p, "\xff\xff\xff\xff", 4) == 0)),
+              "case %zu: a field of its own: form %d, %zu bytes", i, (int)g, field.n);
+        buf_free(&field);
         if (f == PG_CAST) {
             out.n = 8;
             f = pg_encode(&policy, &c, &source, &cases[i].v, true, &out, &coerced, &err);
