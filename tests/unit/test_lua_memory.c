@@ -29,7 +29,7 @@ static void test_random(unsigned seed)
 {
     static struct object o[OBJECTS];
     struct lua_memory m;
-    size_t refused = 0, asked = 0, peak = 0;
+    size_t refused = 0, peak = 0;
     srand(seed);
     lua_memory_open(&m, limit);
     for (int i = 0; i < STEPS; i++) {
@@ -49,7 +49,6 @@ static void test_random(unsigned seed)
                 CHECK(false, "%zu to %zu bytes: byte %zu is another", x->n, n, k);
                 break;
             }
-        asked += n - x->n;
         CHECK(((uintptr_t)p & 15) == 0, "not aligned");
         *x = (struct object){ p, n, (uint8_t)rand() };
         if (n != 0)
