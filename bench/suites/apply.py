@@ -201,11 +201,11 @@ class Logical:
 
 
 def rate(rounds, phase):
-    return median([r[phase][0] for r in rounds])
+    return [r[phase][0] for r in rounds]
 
 
 def compare(workload, mine, theirs, name, target=None, metric="rows_per_s"):
-    return Result("apply", workload, metric, mine, theirs, name, target, higher_is_better=True)
+    return Result.paired("apply", workload, metric, mine, theirs, name, target, higher_is_better=True)
 
 
 def run(ctx):
@@ -232,7 +232,7 @@ def run(ctx):
             out.append(compare(phase, one, rate(got["libpq"], "copy"), f"{LIMIT}, COPY in one transaction"))
         out.append(compare(phase, one, rate(got["logical"], phase), LOGICAL, 4.0 if phase == "single" else 1.0))
         if phase != "mixed":
-            out.append(compare(phase, one, rate(rows, phase), ROW))
+            out.append(compare(phase, [median(one)], [median(rate(rows, phase))], ROW))       # not in turn
         out += [compare(f"{phase}, 2 workers", two, one, "one worker", 1.4 if phase in ("insert", "update") else None),
                 compare(f"{phase}, transform", rate(got["script"], phase), one, "no transform", 0.75),
                 Result("apply", phase, "client_cpu_us_per_row", median([r[phase][1] for r in got["one"]]), target=1.5),
