@@ -283,9 +283,9 @@ enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder
                                                      : &s->stats.deletes;
     for (;;) {
         bool more = true;
+        unsigned n = row_frame_rows(&s->rows, into, frame_size, s->arena);
         if (arena_used(s->arena) > ARENA_PER_ROWS)
             arena_reset(s->arena);
-        unsigned n = row_frame_rows(&s->rows, into, frame_size, s->arena);
         if (n == 0 && !next_row(s, into, &more, err))
             return stream_fail(s, err);
         if (!more)

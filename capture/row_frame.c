@@ -88,7 +88,7 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
     case WT_STRING: /* BINARY is filled up */
         return (struct plan){ col->type == COL_BINARY ? WAY_ANY : text_way(w), length_bytes, true, true };
     case WT_VARCHAR_COMPRESSED:
-        return (struct plan){ WAY_ANY, length_bytes, true, true };
+        return (struct plan){ WAY_ANY, length_bytes, true, false };
     case WT_TINY_BLOB:
     case WT_MEDIUM_BLOB:
     case WT_LONG_BLOB:
@@ -123,19 +123,23 @@ void row_frame_plan(struct wire_column *w, const struct column *col)
 }
 
 /* These return what is behind the value, NULL where nothing is put. */
+
+/* A text that had to be replaced is left to the other way: this row may still be taken back, and each is counted once. */
 APART const uint8_t *put_any(struct put *x, unsigned i, const uint8_t *at, struct frame_part *part)
 {
     struct cur c = { x->start, at, x->end, NULL, 0 };
     struct col_kind kind = x->rows.kinds[i];
+    uint64_t *replaced = x->wire[i].replaced, before = replaced == NULL ? 0 : *replaced;
     struct val v;
     struct err ignored;
     if (!row_value_decode(&c, &x->wire[i], &x->col[i], x->arena, &v, &ignored) || v.kind != kind.kind ||
         (v.kind == VAL_DEC64 && v.scale != kind.scale))
         return NULL;
-    bool ok = kind.phys == PHYS_INT   ? frame_part_int(part, v.u.u64, &x->bytes)
-              : kind.phys == PHYS_STR ? frame_part_str(part, v.u.str.p, v.u.str.n, v.u.str.n, &x->bytes)
-                                      : frame_part_float(part, v.u.u64, kind.phys == PHYS_F32 ? 4 : 8, &x->bytes);
-    return ok ? c.p : NULL;
+    if (replaced != NULL && *replaced != before) {
+        *replaced = before;
+        return NULL;
+    }
+    return frame_part_val(part, kind.phys, &v, &x->bytes) ? c.p : NULL;
 }
 
 APART bool put_json(struct put *x, struct bytes json, struct frame_part *part)
@@ -143,10 +147,8 @@ APART bool put_json(struct put *x, struct bytes json, struct frame_part *part)
     struct err ignored;
     size_t before = part->b.n;
     if ((part->b.cap - before < json.n * 2 && !buf_grow(&part->b, json.n * 2)) ||
-        !json_binary_text(json, &part->b, &ignored)) {
-        part->b.n = before;
+        !json_binary_text(json, &part->b, &ignored))
         return false;
-    }
     x->bytes += part->b.n - before;
     return frame_part_varint(&part->a, part->b.n - before, &x->bytes);
 }
@@ -310,7 +312,7 @@ static const uint8_t *put_image(struct put *x, const struct row_reader *r, struc
     return at;
 }
 
-/* Where the values of an update's old image lie; NULL for those that are NULL or absent (state says which). Moves *at to the new image. */
+/* The states of an update's old image, and where its values lie, for those that have one. Moves *at to the new image. */
 static bool find_old(const struct put *x, const struct row_reader *r, const uint8_t **at, const uint8_t **values,
                      uint8_t *states)
 {
@@ -416,6 +418,8 @@ unsigned row_frame_rows(struct row_reader *r, struct frame_builder *b, size_t fr
     if (!frame_rows_open(b, r->def->rel, &x.rows))
         return 0;
     do {
+        if (arena_used(a) > ARENA_MOST)
+            arena_reset(a);
         x.bytes = 0;
         const uint8_t *at = r->change == ROW_UPDATE ? put_update(&x, r, b, r->c.p) : put_image(&x, r, b, r->c.p);
         if (at == NULL || !frame_rows_close(b, ops[r->change], &x.rows, x.bytes))
@@ -423,8 +427,6 @@ unsigned row_frame_rows(struct row_reader *r, struct frame_builder *b, size_t fr
         r->c.p = at;
         r->row++;
         n++;
-        if (arena_used(a) > ARENA_MOST)
-            arena_reset(a);
     } while (r->c.p != r->c.end && frame_builder_size(b) < frame_size);
     return n;
 }

@@ -441,6 +441,8 @@ static bool bad_kind(const struct rel_build *rb, unsigned col, const struct val 
     return false;
 }
 
+enum { VALUE_MOST = 10 }; /* bytes of a value, or of a string's length: of the longest varint */
+
 /* Checks a whole row before anything of it is stored; adds what it takes at most to *bytes. */
 static bool row_check(const struct rel_build *rb, const struct val *row, bool same_ok, uint64_t *bytes, struct err *err)
 {
@@ -452,36 +454,10 @@ static bool row_check(const struct rel_build *rb, const struct val *row, bool sa
             continue;
         if (v->kind != k.kind || (k.kind == VAL_DEC64 && v->scale != k.scale))
             return bad_kind(rb, i, v, err);
-        n += k.phys == PHYS_STR ? (uint64_t)v->u.str.n + 10 : 10;
+        n += VALUE_MOST + (k.phys == PHYS_STR ? (uint64_t)v->u.str.n : 0);
     }
     *bytes = n;
     return true;
-}
-
-static inline uint32_t bits32(const struct val *v)
-{
-    uint32_t w;
-    memcpy(&w, &v->u.f32, sizeof w);
-    return w;
-}
-
-/* *size: the bytes are added there. */
-static inline bool put_value(struct frame_part *p, uint8_t phys, const struct val *v, size_t *size)
-{
-    switch ((enum col_phys)phys) {
-    case PHYS_INT:
-        return frame_part_int(p, v->u.u64, size);
-    case PHYS_STR:
-        return frame_part_str(p, v->u.str.p, v->u.str.n, v->u.str.n, size);
-    case PHYS_F64: {
-        uint64_t x;
-        memcpy(&x, &v->u.f64, 8);
-        return frame_part_float(p, x, 8, size);
-    }
-    case PHYS_F32:
-        return frame_part_float(p, bits32(v), 4, size);
-    }
-    return false;
 }
 
 static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
@@ -493,7 +469,7 @@ static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
     if (phys == PHYS_STR)
         return bytes_eq(a->u.str, b->u.str);
     if (phys == PHYS_F32)
-        return bits32(a) == bits32(b); /* -0.0 is not 0.0 here */
+        return frame_f32_bits(a) == frame_f32_bits(b); /* -0.0 is not 0.0 here */
     return a->u.u64 == b->u.u64;
 }
 
@@ -510,7 +486,7 @@ static bool put_row(struct rel_build *rb, struct frame_part *parts, uint32_t nth
         else if (v->kind <= VAL_NULL)
             st = v->kind == VAL_NULL ? ST_NULL : ST_ABSENT;
         if (!frame_part_state(&parts[i], nth, st) ||
-            (st == ST_VALUE && !put_value(&parts[i], rb->kinds[i].phys, v, size)))
+            (st == ST_VALUE && !frame_part_val(&parts[i], rb->kinds[i].phys, v, size)))
             return false;
     }
     return true;
@@ -577,15 +553,26 @@ bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct
     return true;
 }
 
+/* Of a relation that the frame does not use yet, frame_builder_reset knows nothing. */
+static void rows_fail(struct frame_builder *b, struct frame_rows *r)
+{
+    b->failed = true;
+    (void)parts_reset(r->new_parts, r->build->rel->ncols);
+    (void)parts_reset(r->old_parts, r->build->rel->ncols);
+}
+
 void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols)
 {
     size_t ignored = 0;
+    bool failed = false;
     for (unsigned i = 0; i < r->build->rel->ncols; i++) {
         struct frame_part *n = &r->new_parts[i], *o = &r->old_parts[i];
-        b->failed |= n->states.failed || n->a.failed || n->b.failed || o->states.failed || o->a.failed || o->b.failed;
+        failed |= n->states.failed || n->a.failed || n->b.failed || o->states.failed || o->a.failed || o->b.failed;
     }
-    if (b->failed)
+    if (failed) {
+        rows_fail(b, r);
         return;
+    }
     for (unsigned i = 0; i < new_cols; i++)
         frame_part_undo(&r->new_parts[i], r->kinds[i].phys, r->new_row, &ignored);
     for (unsigned i = 0; i < old_cols; i++)
@@ -595,14 +582,17 @@ void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new
 bool frame_rows_close(struct frame_builder *b, uint8_t op, struct frame_rows *r, size_t bytes)
 {
     struct err ignored;
-    if (b->nrecords == UINT32_MAX || b->size + bytes > FRAME_RAW_MAX) {
-        unsigned n = r->build->rel->ncols;
+    unsigned n = r->build->rel->ncols;
+    /* Near the limit frame_add_* decides: it leaves room for what a part has besides its values, which size does not count. */
+    if (b->nrecords == UINT32_MAX || b->size + bytes + 2 * (size_t)VALUE_MOST * n > FRAME_RAW_MAX) {
         frame_rows_undo(b, r, op == REC_DELETE ? 0 : n, op == REC_INSERT ? 0 : n);
         return false;
     }
     b->size += bytes;
-    if (!build_use(b, r->build, &ignored) || !add_done(b, op, r->build, &ignored))
+    if (!build_use(b, r->build, &ignored) || !add_done(b, op, r->build, &ignored)) {
+        rows_fail(b, r);
         return false;
+    }
     r->new_row = r->build->n_new;
     r->old_row = r->build->n_old;
     return true;

@@ -87,10 +87,11 @@ struct frame_rows {
 };
 /* False: frame_add_* would refuse a change, too, and says why. */
 bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_rows *out);
-/* bytes: what its values took. False: it is too large, or memory ran out; it is taken back, and frame_add_* says why. */
+/* bytes: what its values took. False: it may be too large, or memory ran out; it is taken back, and frame_add_* knows. */
 bool frame_rows_close(struct frame_builder *b, uint8_t op /* REC_INSERT, REC_UPDATE, REC_DELETE */,
                       struct frame_rows *r, size_t bytes);
-/* Of the first new_cols and old_cols columns a state, and a value if it asks for one, was written. */
+/* Of the first new_cols and old_cols columns a state, and a value if it asks for one, was written. Where memory ran out while
+ * writing, the builder says so from here on, until it is reset. */
 void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols);
 /* The payload (appended to out) and its info. The builder stays as it is: reset it. Refuses complete transactions in front of
  * an open one (frame_builder_split), and nothing at all. */

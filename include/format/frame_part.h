@@ -118,4 +118,30 @@ FRAME_PART_HOT bool frame_part_str(struct frame_part *p, const uint8_t *s, size_
     return frame_part_varint(&p->a, n, size);
 }
 
+static inline uint32_t frame_f32_bits(const struct val *v)
+{
+    uint32_t w;
+    memcpy(&w, &v->u.f32, sizeof w);
+    return w;
+}
+
+/* Any value of the column's kind. */
+static inline bool frame_part_val(struct frame_part *p, uint8_t phys, const struct val *v, size_t *size)
+{
+    switch ((enum col_phys)phys) {
+    case PHYS_INT:
+        return frame_part_int(p, v->u.u64, size);
+    case PHYS_STR:
+        return frame_part_str(p, v->u.str.p, v->u.str.n, v->u.str.n, size);
+    case PHYS_F64: {
+        uint64_t x;
+        memcpy(&x, &v->u.f64, 8);
+        return frame_part_float(p, x, 8, size);
+    }
+    case PHYS_F32:
+        return frame_part_float(p, frame_f32_bits(v), 4, size);
+    }
+    return false;
+}
+
 #endif

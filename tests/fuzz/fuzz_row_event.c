@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
             row_reader_close(&r);
             unsigned straight = 0;
-            if (both_ways_differ(&e, &fmt, defs, a, &straight) != NULL)
+            if (both_ways_differ(&e, &fmt, defs, NULL, a, &straight) != NULL)
                 abort();
         }
         free(exact);
