@@ -1,5 +1,5 @@
-/* fuzz_row_event.c - a TABLE_MAP and a rows event for it, both from the input: u8 type, u8 MariaDB?, u16 length of
- * the TABLE_MAP's tail (behind the names), that, then the rows event's body behind its table id. Every value that
+/* fuzz_row_event.c - a TABLE_MAP and a rows event for it, both from the input: u8 type, u8 bits (1: MariaDB, 2: what is no character
+ * is replaced), u16 length of the TABLE_MAP's tail (behind the names), that, then the rows event's body behind its table id. Every value that
  * comes out must be readable to its end, and the short way into frames must make of them what the long one does. Definitions
  * are kept for a while, as making and freeing their table takes longer than an event. */
 #include "../unit/both_ways.h"
@@ -29,7 +29,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const uint8_t row_head[] = { 0x70, 0, 0, 0, 0, 0 };
     struct cur c = cur_over((struct bytes){ data, size });
     uint8_t type = cur_u8(&c);
-    struct binlog_format fmt = { .mariadb = cur_u8(&c) & 1 };
+    uint8_t how = cur_u8(&c);
+    struct binlog_format fmt = { .mariadb = how & 1 };
     struct bytes tail = cur_take(&c, (size_t)cur_le(&c, 2));
     struct bytes rows = cur_take(&c, cur_left(&c));
     if (c.why != NULL)
@@ -40,13 +41,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_put(&body, row_head, sizeof row_head);
     buf_bytes(&body, rows);
     enum { KEEP_RUNS = 256 };
-    static struct table_defs *defs;
+    static struct table_defs *kept[2];
+    static uint64_t replaced;
     static struct arena *a;
     static unsigned runs;
     if (runs++ % KEEP_RUNS == 0) {
-        table_defs_free(defs);
-        defs = table_defs_new();
+        for (unsigned i = 0; i < 2; i++) {
+            table_defs_free(kept[i]);
+            kept[i] = table_defs_new();
+        }
+        table_defs_replace_invalid(kept[1], &replaced);
     }
+    struct table_defs *defs = kept[how >> 1 & 1];
     if (a == NULL)
         a = arena_new((size_t)64 << 20);
     struct binlog_event e = { .type = EV_TABLE_MAP, .body = buf_view(&map) };
@@ -66,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             }
             row_reader_close(&r);
             unsigned straight = 0;
-            if (both_ways_differ(&e, &fmt, defs, NULL, a, &straight) != NULL)
+            if (both_ways_differ(&e, &fmt, defs, &replaced, a, &straight) != NULL)
                 abort();
         }
         free(exact);

@@ -179,6 +179,24 @@ static void numbers(void)
     CHECK(charset_by_name(BYTES_LIT("utf8mb4"))->max_bytes == 4 && charset_of_collation(63)->binary, "facts");
 }
 
+/* A byte that is none, in each place of strings of every length up to some words. */
+static void ascii(void)
+{
+    enum { MOST = 40 };
+    for (size_t n = 0; n <= MOST; n++) {
+        uint8_t *p = malloc(n + 1);
+        memset(p, 0x7f, n);
+        p[n] = 0xff; /* behind it */
+        CHECK(charset_ascii(bytes_of(p, n)), "%zu bytes", n);
+        for (size_t i = 0; i < n; i++) {
+            p[i] = 0x80;
+            CHECK(!charset_ascii(bytes_of(p, n)), "byte %zu of %zu", i, n);
+            p[i] = 0x7f;
+        }
+        free(p);
+    }
+}
+
 static void *in_thread(void *arg) /* its own iconv handle, freed with it */
 {
     struct arena *a = arena_new(0);
@@ -200,6 +218,7 @@ int main(void)
     numbers();
     conversions();
     replacing();
+    ascii();
     pthread_t t[2];
     bool ok[2];
     for (int i = 0; i < 2; i++)

@@ -399,6 +399,11 @@ static void split(void)
 /* What bounds memory (I1): the builder's size covers what the frame will take, and grows with each value. */
 static void size(void)
 {
+    static const struct column widths[] = {
+        { .name = { (const uint8_t *)"f", 1 }, .type = COL_FLOAT, .visible = true },
+        { .name = { (const uint8_t *)"d", 1 }, .type = COL_DOUBLE, .visible = true },
+        { .name = { (const uint8_t *)"i", 1 }, .type = COL_INT, .int_bits = 64, .visible = true },
+    };
     struct frame_builder *b = frame_builder_new();
     struct relation *r = make("t", two_cols, 2);
     struct buf out = { 0 };
@@ -419,6 +424,17 @@ static void size(void)
     frame_unref(finish(b, &out, &info));
     CHECK(out.n <= said, "%zu bytes, the builder said %zu", out.n, said);
     buf_free(&out);
+    relation_unref(r);
+    r = make("w", widths, 3);
+    frame_builder_reset(b, 1, false);
+    MUST(frame_add_begin(b, &begin1, &err));
+    for (unsigned i = 0; i < 3; i++) {
+        size_t before = frame_builder_size(b);
+        struct val row[3] = { { .kind = VAL_F32, .u.f32 = 1 }, { .kind = VAL_F64, .u.f64 = 1 }, i64(i * 64) };
+        MUST(frame_add_insert(b, r, row, &err)); /* an integer is stored by its distance from the one before */
+        CHECK(i == 0 || frame_builder_size(b) == before + FRAME_RECORD_SIZE + 4 + 8 + 2, "row %u: %zu bytes more", i,
+              frame_builder_size(b) - before);
+    }
     frame_builder_free(b);
     relation_unref(r);
 }

@@ -94,6 +94,85 @@ static void deep(unsigned levels, bool ok)
     buf_free(&out);
 }
 
+static void put_quoted(struct buf *out, struct bytes s)
+{
+    buf_u8(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < 0x20)
+            buf_printf(out, "\\u%04x", s.p[i]);
+        else if (s.p[i] == '"' || s.p[i] == '\\')
+            buf_printf(out, "\\%c", s.p[i]);
+        else
+            buf_u8(out, s.p[i]);
+    }
+    buf_u8(out, '"');
+}
+
+/* {s: s, s: s}, with that many bytes behind it in the document, which nothing refers to. */
+static void put_twice(struct buf *out, struct bytes s, size_t behind)
+{
+    size_t head = 4 + 2 * (4 + 3), pair = 2 * s.n + 1;
+    buf_u8(out, 0);
+    buf_le(out, 2, 2);
+    buf_le(out, head + 2 * pair, 2);
+    for (size_t i = 0; i < 2; i++) {
+        buf_le(out, head + i * pair, 2);
+        buf_le(out, s.n, 2);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        buf_u8(out, 12);
+        buf_le(out, head + i * pair + s.n, 2);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        buf_bytes(out, s);
+        buf_u8(out, (uint8_t)s.n);
+        buf_bytes(out, s);
+    }
+    for (size_t i = 0; i < behind; i++)
+        buf_u8(out, i % 2 == 0 ? 1 : 0xff);
+}
+
+/* Strings of every length up to where no short way is left, with each character that is not printed as it is, or is next to
+ * one that is not, in each place; with room behind them and without, and with more or less of it in the output. */
+static void strings(void)
+{
+    static const char *const odd[] = { "\x01", "\x1f", " ", "!", "\"", "#", "[", "\\", "]", "\x7f", "\xc3\xa9" };
+    enum { MOST = 35, ROOM = 64 };
+    size_t room = 0;
+    for (size_t n = 0; n <= MOST; n++) {
+        for (size_t k = 0; k < n * (sizeof odd / sizeof *odd) + 1; k++, room = (room + 1) % ROOM) {
+            char text[MOST + 2];
+            const char *one = odd[k % (sizeof odd / sizeof *odd)];
+            size_t at = k / (sizeof odd / sizeof *odd);
+            memset(text, 'a', sizeof text);
+            if (at + strlen(one) <= n)
+                memcpy(text + at, one, strlen(one));
+            for (size_t behind = 0; behind <= 16; behind += 8) {
+                struct buf doc = { 0 }, out = { 0 }, want = { 0 };
+                struct err err = { 0 };
+                put_twice(&doc, bytes_of(text, n), behind);
+                struct bytes exact = bytes_of(memcpy(malloc(doc.n), doc.p, doc.n), doc.n);
+                for (size_t i = 0; i < room; i++)
+                    buf_u8(&out, '>');
+                bool ok = json_binary_text(exact, &out, &err);
+                for (unsigned i = 0; i < 2; i++) {
+                    buf_str(&want, i == 0 ? "{" : ", ");
+                    put_quoted(&want, bytes_of(text, n));
+                    buf_str(&want, ": ");
+                    put_quoted(&want, bytes_of(text, n));
+                }
+                buf_str(&want, "}");
+                CHECK(ok && bytes_eq(bytes_of(out.p + room, out.n - room), buf_view(&want)), "%zu bytes, %zu: %s: %s",
+                      n, k, buf_cstr(&want), ok ? buf_cstr(&out) : err.msg);
+                free((void *)(uintptr_t)exact.p);
+                buf_free(&doc);
+                buf_free(&out);
+                buf_free(&want);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -120,5 +199,6 @@ int main(void)
     }
     deep(100, true);
     deep(101, false);
+    strings();
     return UNIT_END();
 }

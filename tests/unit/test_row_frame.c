@@ -5,86 +5,81 @@
 
 #include "frame_any_row.h"
 
-enum { COLS = 20, ROWS = 12, TEXT_MOST = 60 };
+enum { COLS = 20, ROWS = 12, TEXT_MOST = 300 };
 
-enum gen { GEN_RAW, GEN_CHOICE, GEN_TEXT };
 struct kind {
     uint8_t type;
     const char *meta; /* of TABLE_MAP, hex */
-    uint8_t gen;
-    bool sign;           /* a bit in TABLE_MAP's signedness */
-    uint8_t bytes;       /* GEN_RAW: of a value; GEN_TEXT: of the length in front */
-    uint16_t most;       /* GEN_TEXT */
-    uint8_t collation;   /* of characters; 0: none */
-    const char *wrong;   /* GEN_CHOICE */
-    const char *good[6]; /* of one meaning, where they follow one another and begin with = */
+    enum { GEN_RAW, GEN_CHOICE, GEN_TEXT } gen;
+    uint8_t bytes;     /* GEN_RAW: of a value; GEN_TEXT: of the length in front */
+    uint16_t most;     /* GEN_TEXT: bytes of a text */
+    uint8_t collation; /* 0: no characters */
+    uint8_t labels;
+    const char *wrong; /* GEN_CHOICE; NULL: nothing is */
+    const char *good[6];
 };
+#define RAW(t, m, n)                                                                                                   \
+    {                                                                                                                  \
+        .type = t, .meta = m, .gen = GEN_RAW, .bytes = n                                                               \
+    }
+#define TEXT(t, m, n, most_, cs)                                                                                       \
+    {                                                                                                                  \
+        .type = t, .meta = m, .gen = GEN_TEXT, .bytes = n, .most = most_, .collation = cs                              \
+    }
+#define SOME(t, m, wrong_, ...)                                                                                        \
+    {                                                                                                                  \
+        .type = t, .meta = m, .gen = GEN_CHOICE, .wrong = wrong_, .good = { __VA_ARGS__ }                              \
+    }
+#define LABELS(t, m, n, wrong_, ...)                                                                                   \
+    {                                                                                                                  \
+        .type = t, .meta = m, .gen = GEN_CHOICE, .labels = n, .wrong = wrong_, .good = { __VA_ARGS__ }                 \
+    }
+#define BINARY(t, m, wrong_, ...)                                                                                      \
+    {                                                                                                                  \
+        .type = t, .meta = m, .gen = GEN_CHOICE, .collation = 63, .wrong = wrong_, .good = { __VA_ARGS__ }             \
+    }
 static const struct kind kinds[] = {
-    { 1, "", GEN_RAW, true, 1, 0, 0, NULL, { 0 } },
-    { 2, "", GEN_RAW, true, 2, 0, 0, NULL, { 0 } },
-    { 9, "", GEN_RAW, true, 3, 0, 0, NULL, { 0 } },
-    { 3, "", GEN_RAW, true, 4, 0, 0, NULL, { 0 } },
-    { 8, "", GEN_RAW, true, 8, 0, 0, NULL, { 0 } },
-    { 4, "04", GEN_RAW, true, 4, 0, 0, NULL, { 0 } },
-    { 5, "08", GEN_RAW, true, 8, 0, 0, NULL, { 0 } },
-    { 13, "", GEN_RAW, true, 1, 0, 0, NULL, { 0 } },
-    { 246,
-      "0a02",
-      GEN_CHOICE,
-      true,
-      0,
-      0,
-      0,
-      "8000000164",
-      { "8000000100", "7ffffffeff", "8000000000", "7fffffffff" } },
-    { 246,
-      "1b09",
-      GEN_CHOICE,
-      true,
-      0,
-      0,
-      0,
-      "ffffffff 00000000 00000000",
-      { "80000000 00000007 00000000", "80000000 00000000 00000000", "7fffffff ffffffff ffffffff",
-        "875bcd15 3ade68b1 00000001", "78a432ea c521974e fffffffe" } },
-    { 246,
-      "1414",
-      GEN_CHOICE,
-      true,
-      0,
-      0,
-      0,
-      "80000000 00000000 64",
-      { "80000000 00000000 00", "80000001 075bcd15 63" } },
-    { 10, "", GEN_CHOICE, false, 0, 0, 0, "e00100", { "5dd00f", "000000" } },
-    { 18, "03", GEN_CHOICE, false, 0, 0, 0, "800000003f 0000", { "8000000000 0000", "99b2ba1083 03e8" } },
-    { 19, "01", GEN_CHOICE, false, 0, 0, 0, "ffffff 00", { "800000 00", "7fffff ce", "8010c3 0a" } },
-    { 17, "06", GEN_CHOICE, false, 0, 0, 0, "65e05840 ffffff", { "65e05840 00000a", "00000000 000000" } },
-    { 17, "00", GEN_CHOICE, false, 0, 0, 0, NULL, { "65e05840", "65e05841" } },
-    { 16, "0101", GEN_CHOICE, false, 0, 0, 0, "0400", { "0001", "01ff" } },
-    { 254, "f701", GEN_CHOICE, false, 0, 0, 0, "03", { "00", "01", "02" } },
-    { 254, "f801", GEN_CHOICE, false, 0, 0, 0, "04", { "00", "03", "01" } },
-    { 254, "fe04", GEN_CHOICE, false, 0, 0, 63, "05 6162636465", { "00", "02 6162", "04 61620000", "04 61626364" } },
-    { 245,
-      "02",
-      GEN_CHOICE,
-      false,
-      0,
-      0,
-      0,
-      "0800 02 0100 ff00 05 0100",
-      { "0000", "0200 0400", "0800 02 0100 0700 05 0100", "0e00 03 01000000 0d000000 05 01000000",
-        "0d00 00 0100 0c00 0b00 0100 05 0100 61", "0700 0c 05 61 22 c3a9 62" } },
-    { 255, "01", GEN_CHOICE, false, 0, 0, 0, NULL, { "00", "05 0102030405" } },
-    { 242, "01", GEN_CHOICE, false, 0, 0, 63, "03 010203", { "00", "04 01020304" } },
-    { 15, "2800", GEN_TEXT, false, 1, 40, 255, NULL, { 0 } },
-    { 15, "2c01", GEN_TEXT, false, 2, 300, 255, NULL, { 0 } },
-    { 15, "2800", GEN_TEXT, false, 1, 40, 8, NULL, { 0 } },
-    { 15, "2800", GEN_TEXT, false, 1, 40, 18, NULL, { 0 } },
-    { 15, "2800", GEN_TEXT, false, 1, 40, 63, NULL, { 0 } },
-    { 254, "fe14", GEN_TEXT, false, 1, 20, 8, NULL, { 0 } },
-    { 252, "01", GEN_TEXT, false, 1, 255, 255, NULL, { 0 } },
-    { 252, "03", GEN_TEXT, false, 3, 999, 18, NULL, { 0 } },
+    RAW(1, "", 1),
+    RAW(2, "", 2),
+    RAW(9, "", 3),
+    RAW(3, "", 4),
+    RAW(8, "", 8),
+    RAW(4, "04", 4),
+    RAW(5, "08", 8),
+    RAW(13, "", 1), /* YEAR */
+    /* DECIMAL: 0 and -0, too */
+    SOME(246, "0a02", "8000000164", "8000000100", "7ffffffeff", "8000000000", "7fffffffff"),
+    SOME(246, "1b09", "ffffffff 00000000 00000000", "80000000 00000007 00000000", "80000000 00000000 00000000",
+         "7fffffff ffffffff ffffffff", "875bcd15 3ade68b1 00000001", "78a432ea c521974e fffffffe"),
+    SOME(246, "1414", "80000000 00000000 64", "80000000 00000000 00", "80000001 075bcd15 63"),
+    /* dates and times */
+    SOME(10, "", "e00100", "5dd00f", "000000"),
+    SOME(18, "03", "800000003f 0000", "8000000000 0000", "99b2ba1083 03e8"),
+    SOME(19, "01", "ffffff 00", "800000 00", "7fffff ce", "8010c3 0a"),
+    SOME(17, "06", "65e05840 ffffff", "65e05840 00000a", "00000000 000000"),
+    SOME(17, "00", NULL, "65e05840", "65e05841"),
+    /* BIT, ENUM, SET, BINARY */
+    SOME(16, "0101", "0400", "0001", "01ff"),
+    LABELS(254, "f701", 2, "03", "00", "01", "02"),
+    LABELS(254, "f801", 2, "04", "00", "03", "01"),
+    LABELS(254, "f808", 63, "0000000000000080", "ffffffffffffff7f", "0100000000000000"),
+    LABELS(254, "f808", 64, NULL, "ffffffffffffffff", "0000000000000080"),
+    BINARY(254, "fe04", "05 6162636465", "00", "02 6162", "04 61620000", "04 61626364"),
+    /* JSON: an empty one and null are the same, as are the two of [1] */
+    SOME(245, "02", "0800 02 0100 ff00 05 0100", "0000", "0200 0400", "0800 02 0100 0700 05 0100",
+         "0e00 03 01000000 0d000000 05 01000000", "0d00 00 0100 0c00 0b00 0100 05 0100 61", "0700 0c 05 61 22 c3a9 62"),
+    SOME(255, "01", NULL, "00", "05 0102030405"),        /* GEOMETRY */
+    BINARY(242, "01", "03 010203", "00", "04 01020304"), /* VECTOR */
+    /* utf8mb4 (255), latin1 (8), tis620 (18), binary (63) */
+    TEXT(15, "2800", 1, 40, 255),
+    TEXT(15, "fa00", 1, 250, 255),
+    TEXT(15, "2c01", 2, 300, 255),
+    TEXT(15, "2800", 1, 40, 8),
+    TEXT(15, "2800", 1, 40, 18),
+    TEXT(15, "2800", 1, 40, 63),
+    TEXT(254, "fe14", 1, 20, 8),
+    TEXT(252, "01", 1, 255, 255),
+    TEXT(252, "03", 3, 999, 18),
 };
 
 static struct any_rng rng;
@@ -103,14 +98,15 @@ static void put_hex(struct buf *out, const char *hex)
 static void put_field(struct buf *out, uint8_t type, struct buf *value) /* value is freed */
 {
     buf_u8(out, type);
-    buf_u8(out, (uint8_t)value->n); /* below 251: COLS is small */
+    buf_u8(out, 252); /* a length of two bytes follows */
+    buf_le(out, value->n, 2);
     buf_bytes(out, buf_view(value));
     buf_free(value);
 }
 
-static bool is_real(const struct kind *k, const char *label)
+static bool is_number(uint8_t type) /* one that has a sign in TABLE_MAP */
 {
-    return k->type == 254 && strncmp(k->meta, label, 2) == 0;
+    return (type >= 1 && type <= 5) || type == 8 || type == 9 || type == 13 || type == 246;
 }
 
 /* A TABLE_MAP for s.t of such columns; the first is the key, or none is. */
@@ -123,13 +119,16 @@ static void put_map(struct buf *out, const struct kind *const *cols, unsigned n,
     for (unsigned i = 0; i < n; i++) {
         buf_u8(out, cols[i]->type);
         put_hex(&meta, cols[i]->meta);
-        if (cols[i]->sign && nsigns++ % 8 == 0)
+        if (is_number(cols[i]->type) && nsigns++ % 8 == 0)
             buf_u8(&signs, (uint8_t)below(256));
         if (cols[i]->collation != 0)
             buf_le(&charsets, cols[i]->collation == 255 ? 0xfffc : cols[i]->collation,
                    cols[i]->collation == 255 ? 3 : 1);
-        if (is_real(cols[i], "f7") || is_real(cols[i], "f8"))
-            put_hex(is_real(cols[i], "f7") ? &enums : &sets, "02 0161 0162");
+        struct buf *labels = strncmp(cols[i]->meta, "f7", 2) == 0 ? &enums : &sets;
+        if (cols[i]->labels != 0)
+            buf_u8(labels, cols[i]->labels);
+        for (unsigned k = 0; k < cols[i]->labels; k++)
+            buf_le(labels, 0x4001 + k * 0x100, 2);
         buf_u8(&names, 2);
         buf_u8(&names, 'c');
         buf_u8(&names, (uint8_t)('a' + i));
@@ -160,9 +159,10 @@ static void put_map(struct buf *out, const struct kind *const *cols, unsigned n,
 
 static void put_text(struct buf *out, const struct kind *k)
 {
-    size_t most = k->most < TEXT_MOST ? k->most : TEXT_MOST, n = below((unsigned)most + 1);
+    size_t most = k->most < TEXT_MOST ? k->most : TEXT_MOST;
+    size_t n = below(most > 40 && below(8) != 0 ? 41 : (unsigned)most + 1); /* most are short */
     uint8_t text[TEXT_MOST + 1];
-    if (k->most < TEXT_MOST && below(200) == 0) /* longer than its column */
+    if (k->most < 251 && below(200) == 0) /* longer than its column */
         n = most + 1;
     for (size_t i = 0; i < n; i++)
         text[i] = (uint8_t)(0x20 + below(95));
@@ -177,7 +177,7 @@ static void put_text(struct buf *out, const struct kind *k)
 static void put_value(struct buf *out, const struct kind *k)
 {
     unsigned n = 0;
-    switch ((enum gen)k->gen) {
+    switch (k->gen) {
     case GEN_TEXT:
         put_text(out, k);
         return;

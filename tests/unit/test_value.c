@@ -78,6 +78,23 @@ static void test_text(void)
         }
 }
 
+/* Where the number of digits changes. */
+static void test_digits(void)
+{
+    uint64_t power = 1;
+    for (unsigned digits = 1; digits <= 20; digits++, power *= 10) {
+        for (unsigned k = 0; k < 3; k++) {
+            uint64_t v = power - 1 + k;
+            char want[24];
+            struct buf b = { 0 };
+            snprintf(want, sizeof want, "%llu", (unsigned long long)v);
+            u64_text(v, &b);
+            CHECK(strcmp(buf_cstr(&b), want) == 0, "want %s, got %s", want, buf_cstr(&b));
+            buf_free(&b);
+        }
+    }
+}
+
 static void check_f64(double v, const char *want)
 {
     struct buf b = { 0 };
@@ -267,6 +284,7 @@ static void test_eq(void)
 int main(void)
 {
     test_text();
+    test_digits();
     test_floats();
     test_calendar();
     test_decimal();
