@@ -43,6 +43,8 @@ enum wire_type { /* MySQL source, include/field_types.h; MariaDB source, include
                  WT_GEOMETRY = 255
 };
 
+enum { COLUMNS_MAX = 4096 }; /* of a table: the servers' limit */
+
 /* How many bytes TABLE_MAP's metadata has for this type; -1 when the type is not known, so that the next one cannot
  * be found. */
 int row_meta_bytes(uint8_t type);

@@ -7,7 +7,7 @@
 #include "json_binary.h"
 #include "row_decode.h"
 
-enum { COLUMNS_MAX = 4096, LOAD = 8, ARENA_MOST = 256 * 1024 };
+enum { LOAD = 8, ARENA_MOST = 256 * 1024 };
 #define HOT static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline)) /* so that the hot ways keep their registers */
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { COLUMNS_MAX = 4096, NAME_MAX_BYTES = 1024, POST_HEADER = 8, LABELS_MAX = 65535 };
+enum { NAME_MAX_BYTES = 1024, POST_HEADER = 8, LABELS_MAX = 65535 };
 
 bool table_map_names(const struct binlog_event *e, const struct binlog_format *fmt, struct table_map_names *out,
                      struct err *err)

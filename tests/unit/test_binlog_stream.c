@@ -9,7 +9,7 @@
  *   begin commit rollback  and other statements: q TEXT; qe TEXT (with an error); qu TEXT (in schema u);
  *                          qv A,B TEXT (in schema u; the server says that it used A and B); load TEXT
  *   map TABLE              and rows of the table mapped last: ins N V  upd N V W  del N V (then the statement ends)
- *                          more N V M (two rows; it does not end)
+ *                          more N V M (two rows; it does not end), many N V M (rows N to M)
  *   xid  xa 0|1 [C]  hb  hb2 N  incident  big  ev TYPE [FLAGS]
  *   skip N                 the server leaves out N bytes
  *   cut  other  dis N      a new connection: to the server, to another one, with discard (first in a script: from N)
@@ -199,6 +199,17 @@ static bool make_event(struct script *s, char *cmd, struct buf *out)
             put_row(&b, a, d);
         if (word[0] == 'm') /* two rows */
             put_row(&b, d, c);
+    } else if (strcmp(word, "many") == 0) {
+        char id[12];
+        type = EV_WRITE_ROWS;
+        buf_le(&b, 7, 6);
+        buf_le(&b, 1, 2);
+        buf_le(&b, 2, 2);
+        buf_put(&b, "\002\003\003", 2);
+        for (unsigned long n = strtoul(a, NULL, 10); n <= strtoul(d, NULL, 10); n++) {
+            snprintf(id, sizeof id, "%lu", n);
+            put_row(&b, id, c);
+        }
     } else if (strcmp(word, "xid") == 0) {
         type = EV_XID;
         buf_le(&b, 5, 8);
@@ -775,6 +786,73 @@ static void test_interface(void)
     source_pos_clear(&from);
 }
 
+/* Many rows in one event, by frames of every size: each is there once, in order, and counted once, an XA transaction's when it is committed. */
+static void test_many_rows(void)
+{
+    enum { LAST = 50 };
+    static const struct {
+        const char *script;
+        uint64_t inserts;
+        bool xa;
+    } steps[] = {
+        { "fake f.1", 0, false },
+        { "fde", 0, false },
+        { "g 1", 0, false },
+        { "begin", 0, false },
+        { "map t", 0, false },
+        { "many 1 a 50", LAST, false },
+        { "xid", LAST, false },
+        { "g 2", LAST, true },
+        { "q XA START X'78',X'',1", LAST, true },
+        { "map t", LAST, true },
+        { "many 1 a 50", LAST, true },
+        { "xa 0", LAST, true },
+        { "g 3", LAST, true },
+        { "q XA COMMIT X'78',X'',1", 2 * LAST, true },
+    };
+    static const size_t frame_sizes[] = { 1, 300, SIZE_MAX };
+    for (size_t k = 0; k < sizeof frame_sizes / sizeof *frame_sizes; k++) {
+        struct script s = { .flavor = GTID_MYSQL, .offset = 4 };
+        struct source_pos from = {
+            .flavor = GTID_MYSQL, .gtids = gtid_set_new(GTID_MYSQL), .server = "srv", .file = "f.1", .offset = 4
+        };
+        struct driver d;
+        struct err err = { 0 };
+        struct buf want = { 0 };
+        unsigned frames = 0;
+        driver_open(&d, "s.*", &from, MAX_EVENT);
+        d.frame_size = frame_sizes[k];
+        d.brief = true;
+        for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+            struct buf e = { 0 };
+            char text[40];
+            snprintf(text, sizeof text, "%s", steps[i].script);
+            make_event(&s, text, &e);
+            CHECK(driver_feed(&d, buf_view(&e), &err) != 'F', "%s: %s", steps[i].script, err.msg);
+            CHECK(binlog_stream_stats(d.s)->inserts == steps[i].inserts, "%s: %llu inserts", steps[i].script,
+                  (unsigned long long)binlog_stream_stats(d.s)->inserts);
+            frames = steps[i].xa ? frames : d.frames;
+            buf_free(&e);
+            if (i == 0)
+                s.offset = 4;
+        }
+        for (unsigned gtid = 1; gtid <= 3; gtid += 2) {
+            buf_printf(&want, "B%u,", gtid);
+            for (unsigned n = 1; n <= LAST; n++)
+                buf_printf(&want, "+t %u|a,", n);
+            buf_printf(&want, gtid == 1 ? "C," : "C:2,");
+        }
+        CHECK(strcmp(buf_cstr(&d.done), buf_cstr(&want)) == 0, "frames of %zu: %s", frame_sizes[k], buf_cstr(&d.done));
+        CHECK(frame_sizes[k] == 1     ? frames == LAST
+              : frame_sizes[k] == 300 ? frames > 2 && frames < LAST / 2
+                                      : frames == 0,
+              "%u frames of %zu", frames, frame_sizes[k]);
+        buf_free(&want);
+        driver_close(&d);
+        source_pos_clear(&from);
+    }
+}
+
 /* By offset, each file is told of once, and again on each connection. */
 static void test_new_file(void)
 {
@@ -936,6 +1014,7 @@ int main(void)
     for (size_t i = 0; i < sizeof savepoints_spilled / sizeof *savepoints_spilled; i++)
         run(&savepoints_spilled[i], 1);
     test_interface();
+    test_many_rows();
     test_new_file();
     test_renames();
     test_truncations();
