@@ -465,8 +465,6 @@ bool log_writer_stop(struct log_writer **wp, struct err *err)
     if (w->failed) {
         *err = w->error;
         ok = false;
-    } else if (w->unflushed) {
-        ok = flush(w, err);
     }
     struct err close_err;
     if (!seg_writer_close(&w->seg, ok ? err : &close_err))
