@@ -252,18 +252,13 @@ static bool scan(struct recovery *r, struct segment *g, struct err *err)
 static bool cut_tail(struct recovery *r, uint64_t *cut, struct err *err)
 {
     struct seg_writer *w = r->w;
-    uint64_t size;
-    if (!file_size(w->fd, &size, w->name, err))
-        return false;
-    *cut = size - w->commit.end;
-    if (*cut != 0) {
+    *cut = append_file_end(w->file) - w->commit.end;
+    if (*cut != 0)
         slog(SLOG_WARN, "segment_tail_cut", kv_s("slot", slot_path(w->slot)), kv_s("file", w->name),
              kv_u("cut_bytes", *cut), kv_u("last_commit_lsn", w->commit.last_commit_lsn));
-        if (ftruncate(w->fd, (off_t)w->commit.end) != 0)
-            return err_sys(err, "cut %s", w->name);
-    }
-    return file_sync(w->fd, w->name,
-                     err); /* also what is kept: it may have been written, but never synced, before the crash */
+    /* Syncs also what is kept: it may have been written, but never synced, before the crash. */
+    w->durable_end = w->commit.end;
+    return append_file_cut(w->file, w->commit.end, err);
 }
 
 static bool recover_open(struct recovery *r, struct segment *g, uint64_t *cut, struct err *err)
@@ -277,9 +272,8 @@ static bool recover_open(struct recovery *r, struct segment *g, uint64_t *cut, s
     snprintf(w->name, sizeof w->name, "%s", segment_file(g));
     if (!scan(r, g, err))
         return false;
-    w->fd = openat(slot_dirfd(w->slot), w->name, O_RDWR | O_CLOEXEC);
-    if (w->fd < 0)
-        return err_sys(err, "slot %s: open %s", slot_path(w->slot), w->name);
+    if (!append_file_open(slot_dirfd(w->slot), w->name, &w->file, err))
+        return err_ctx(err, "slot %s", slot_path(w->slot));
     if (!cut_tail(r, cut, err) || !seg_writer_back_to_commit(w, err))
         return false;
     w->commit.commit_us = w->now.commit_us = r->track.flushed_us;
@@ -362,7 +356,6 @@ static struct seg_writer *writer_new(struct slot *slot, const struct seg_writer_
     w->o = *o;
     if (w->o.frame_size > FRAME_SIZE_MAX)
         w->o.frame_size = FRAME_SIZE_MAX;
-    w->fd = -1;
     w->now.next_lsn = w->commit.next_lsn = 1;
     w->z = zcodec_new();
     if (w->z == NULL) {

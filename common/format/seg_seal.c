@@ -1,5 +1,6 @@
-/* seg_seal.c - turns the open segment into a sealed one: NAME.seg.tmp with small neighbouring frames merged, footer and trailer;
- * fsync, rename over NAME.seg, fsync of the directory. LSNs stay, offsets do not (docs/segment-format.md, "Sealing").
+/* seg_seal.c - turns the open segment into a sealed one (docs/segment-format.md, "Sealing"). Where small frames take much of it:
+ * NAME.seg.tmp with neighbouring ones merged, footer and trailer; fsync, rename over NAME.seg, fsync of the directory. LSNs stay, offsets
+ * do not. Where they do not: footer and trailer behind the frames, fsync, the seal in the header, fsync; not a byte is written twice.
  *
  * Of position frames that follow each other the last stays. One between two data frames is never dropped nor passed by a merge: the
  * commits behind it say only what was consumed since. Memory: one merged frame and the one being read. */
@@ -15,13 +16,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WRITE_AT = 1 << 20 }; /* bytes collected before a write */
+enum {
+    WRITE_AT = 1 << 20, /* bytes collected before a write */
+    MERGE_PART = 8      /* what merging could gain is an eighth of the file: worth writing the rest again */
+};
 
 struct seal {
     struct seg_writer *w;
     int fd;
-    char tmp[32];
-    uint64_t flushed;  /* bytes in the file */
+    char name[32];     /* of the file that is written */
+    uint64_t flushed;  /* bytes in it */
     struct buf out;    /* behind them */
     struct buf stored; /* a frame as it was read: header and payload */
     struct buf raw;
@@ -37,7 +41,7 @@ static uint64_t offset(const struct seal *s)
 
 static bool flush_out(struct seal *s, struct err *err)
 {
-    if (!buf_ok(&s->out, err) || !file_write_all(s->fd, buf_view(&s->out), s->tmp, err))
+    if (!buf_ok(&s->out, err) || !file_pwrite_all(s->fd, buf_view(&s->out), s->flushed, s->name, err))
         return false;
     s->flushed += s->out.n;
     s->w->written += s->out.n;
@@ -68,7 +72,7 @@ static bool read_stored(struct seal *s, const struct segment_frame *f, struct zb
     buf_reset(&s->stored);
     if (!buf_grow(&s->stored, n))
         return err_nomem(err);
-    if (!file_pread_all(s->w->fd, s->stored.p, n, f->offset, s->w->name, err))
+    if (!append_file_read(s->w->file, s->stored.p, n, f->offset, err))
         return false;
     s->stored.n = n;
     struct bytes payload = { s->stored.p + ZB_HEADER_SIZE, f->stored_size };
@@ -92,6 +96,13 @@ static bool copy_frame(struct seal *s, const struct segment_frame *f, struct err
     if ((f->type == ZB_DATA || f->type == ZB_POSITION) && !add_index(s, &at, err))
         return false;
     return s->out.n < WRITE_AT || flush_out(s, err);
+}
+
+static bool is_small(const struct seg_writer *w, const struct segment_frame *f)
+{
+    /* As frame_builder_size counts: a frame of many tiny records is not a small one. */
+    uint64_t size = f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE;
+    return f->type == ZB_DATA && size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
 }
 
 static bool put_merged(struct seal *s, struct err *err)
@@ -152,10 +163,7 @@ static bool put_frames(struct seal *s, struct err *err)
         if (position != NULL && !copy_frame(s, position, err))
             return false;
         position = NULL;
-        /* As frame_builder_size counts: a frame of many tiny records is not a small one. */
-        uint64_t size = f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE;
-        bool small = size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
-        if (small ? !merge(s, f, err) : !put_merged(s, err) || !copy_frame(s, f, err))
+        if (is_small(w, f) ? !merge(s, f, err) : !put_merged(s, err) || !copy_frame(s, f, err))
             return false;
     }
     return put_merged(s, err) && (position == NULL || copy_frame(s, position, err));
@@ -179,44 +187,93 @@ static bool put_footer(struct seal *s, const struct source_pos *end, struct err 
                       err))
         return false;
     segment_trailer_encode(at, &s->out);
-    return flush_out(s, err);
+    return buf_ok(&s->out, err);
 }
+
+/* --- written anew --- */
 
 static bool write_sealed(struct seal *s, const struct source_pos *end, struct err *err)
 {
     struct segment_header h = s->w->header; /* borrows start */
     h.sealed = true;
-    if (!segment_header_encode(&h, &s->out, err) || !put_frames(s, err) || !put_footer(s, end, err))
+    if (!segment_header_encode(&h, &s->out, err) || !put_frames(s, err) || !put_footer(s, end, err) ||
+        !flush_out(s, err))
         return false;
-    return fsync(s->fd) == 0 || err_sys(err, "fsync %s", s->tmp);
+    return fsync(s->fd) == 0 || err_sys(err, "fsync %s", s->name);
+}
+
+static bool seal_anew(struct seal *s, const struct source_pos *end, struct err *err)
+{
+    int dir = slot_dirfd(s->w->slot);
+    const char *sealed = s->w->name;
+    snprintf(s->name, sizeof s->name, "%s.tmp", sealed);
+    s->fd = openat(dir, s->name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (s->fd < 0)
+        return err_sys(err, "create %s", s->name);
+    s->b = frame_builder_new();
+    bool ok = s->b != NULL || err_nomem(err);
+    ok = ok && write_sealed(s, end, err);
+    if (close(s->fd) != 0 && ok)
+        ok = err_sys(err, "close %s", s->name);
+    if (ok) {
+        fault_point("capture.seal_before_rename");
+        if (renameat(dir, s->name, dir, sealed) != 0)
+            ok = err_sys(err, "rename %s to %s", s->name, sealed);
+        fault_point("capture.seal_after_rename");
+        ok = ok && file_sync_dir(dir, err);
+    }
+    if (!ok)
+        unlinkat(dir, s->name, 0);
+    return ok;
+}
+
+/* --- in place --- */
+
+/* Whether small frames that have a small neighbour, and position frames that others follow, take an eighth of the file. */
+static bool merging_pays(const struct seg_writer *w)
+{
+    const struct segment_frame *before = NULL;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < w->commit.nframes; i++) {
+        const struct segment_frame *f = &w->frames[i];
+        if (f->type != ZB_DATA && f->type != ZB_POSITION)
+            continue;
+        if (before != NULL && (f->type == ZB_DATA ? is_small(w, f) && is_small(w, before) : before->type == f->type))
+            bytes += ZB_HEADER_SIZE + (uint64_t)f->stored_size;
+        before = f;
+    }
+    return bytes >= w->commit.end / MERGE_PART;
+}
+
+/* A crash before the seal leaves an open segment with a footer, which recovery cuts off; behind it, a sealed one. The seal lies within a
+ * disk sector, so that it is there or is not. Readers see the same frames at the same offsets all the time. */
+static bool seal_in_place(struct seal *s, const struct source_pos *end, struct err *err)
+{
+    struct seg_writer *w = s->w;
+    s->flushed = w->commit.end;
+    for (size_t i = 0; i < w->commit.nframes; i++)
+        if ((w->frames[i].type == ZB_DATA || w->frames[i].type == ZB_POSITION) && !add_index(s, &w->frames[i], err))
+            return false;
+    if (!put_footer(s, end, err) || !append_file_write(w->file, buf_view(&s->out), err) ||
+        !append_file_flush(w->file, err) || !append_file_sync(w->file, err))
+        return false;
+    s->flushed += s->out.n;
+    w->written += s->out.n;
+    fault_point("capture.seal_before_mark");
+    bool ok = append_file_patch(w->file, SEGMENT_SEAL_AT, segment_seal(), err) && append_file_sync(w->file, err);
+    fault_point("capture.seal_after_mark");
+    return ok;
 }
 
 bool seg_writer_seal(struct seg_writer *w, const struct source_pos *end, struct err *err)
 {
     struct seal s = { .w = w };
-    int dir = slot_dirfd(w->slot);
-    snprintf(s.tmp, sizeof s.tmp, "%s.tmp", w->name);
-    s.fd = openat(dir, s.tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-    if (s.fd < 0)
-        return err_sys(err, "create %s", s.tmp);
-    s.b = frame_builder_new();
-    bool ok = s.b != NULL || err_nomem(err);
-    ok = ok && write_sealed(&s, end, err);
-    if (close(s.fd) != 0 && ok)
-        ok = err_sys(err, "close %s", s.tmp);
-    if (ok) {
-        fault_point("capture.seal_before_rename");
-        if (renameat(dir, s.tmp, dir, w->name) != 0)
-            ok = err_sys(err, "rename %s to %s", s.tmp, w->name);
-        fault_point("capture.seal_after_rename");
-        ok = ok && file_sync_dir(dir, err);
-    }
+    bool anew = merging_pays(w) || w->now.end != w->commit.end;
+    bool ok = append_file_flush(w->file, err) && (anew ? seal_anew(&s, end, err) : seal_in_place(&s, end, err));
     if (ok)
         slog(SLOG_INFO, "segment_sealed", kv_s("slot", slot_path(w->slot)), kv_s("file", w->name),
              kv_u("size_bytes", s.flushed), kv_u("open_size_bytes", w->commit.end),
              kv_u("first_lsn", w->header.first_lsn), kv_u("next_lsn", w->commit.next_lsn));
-    else
-        unlinkat(dir, s.tmp, 0);
     frame_builder_free(s.b);
     free(s.footer.frames);
     buf_free(&s.out);

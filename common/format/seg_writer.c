@@ -10,10 +10,9 @@
 #include "file.h"
 #include "slog.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* --- book-keeping, also used by recovery --- */
 
@@ -110,9 +109,9 @@ bool seg_writer_back_to_commit(struct seg_writer *w, struct err *err)
 
 void seg_writer_forget_segment(struct seg_writer *w)
 {
-    if (w->fd >= 0)
-        close(w->fd);
-    w->fd = -1;
+    struct err ignored; /* everything was flushed */
+    append_file_close(w->file, &ignored);
+    w->file = NULL;
     relation_table_clear(&w->rels);
     free(w->counts.v);
     free(w->pending.v);
@@ -129,11 +128,22 @@ static bool broken(struct seg_writer *w)
     return false;
 }
 
+/* The same after a failed write. On a full disk what it left behind the last flush goes again, so that appliers can still write
+ * down what they confirm. */
+static bool write_failed(struct seg_writer *w, struct err *err)
+{
+    struct err ignored;
+    if (err->sys == ENOSPC)
+        append_file_cut(w->file, w->durable_end, &ignored);
+    err_ctx(err, "slot %s", slot_path(w->slot));
+    return broken(w);
+}
+
 static bool usable(const struct seg_writer *w, struct err *err)
 {
     if (w->broken)
         return err_set(err, ERR_IO, "slot %s: an earlier write failed: nothing more is written", slot_path(w->slot));
-    if (!w->started || w->fd < 0)
+    if (!w->started || w->file == NULL)
         return err_set(err, ERR_CONFIG, "slot %s: the writer was not started", slot_path(w->slot));
     return true;
 }
@@ -172,13 +182,9 @@ static bool create_segment(struct seg_writer *w, const struct source_pos *start,
     segment_name(h->first_lsn, w->name);
     struct buf b = { 0 };
     bool ok = source_pos_copy(start, &h->start, err) && segment_header_encode(h, &b, err) && put_history(w, &b, err) &&
-              file_replace(slot_dirfd(w->slot), w->name, buf_view(&b), 0640, err);
-    if (ok) {
-        w->fd = openat(slot_dirfd(w->slot), w->name, O_RDWR | O_CLOEXEC);
-        if (w->fd < 0)
-            ok = err_sys(err, "open %s", w->name);
-    }
-    w->now.end = b.n;
+              file_replace(slot_dirfd(w->slot), w->name, buf_view(&b), 0640, err) &&
+              append_file_open(slot_dirfd(w->slot), w->name, &w->file, err);
+    w->now.end = w->durable_end = b.n;
     buf_free(&b);
     w->commit = w->now;
     if (ok)
@@ -235,12 +241,12 @@ bool seg_writer_start(struct seg_writer *w, const char *source, const char *sour
     snprintf(w->source_version, sizeof w->source_version, "%.*s", (int)sizeof w->source_version - 1, source_version);
     bool other = strcmp(w->header.source, w->source) != 0 || strcmp(w->header.source_version, w->source_version) != 0 ||
                  w->schema_dropped;
-    if (w->fd < 0 && w->now.next_lsn == 1) { /* a new slot */
+    if (w->file == NULL && w->now.next_lsn == 1) { /* a new slot */
         if (start == NULL)
             return err_set(err, ERR_CONFIG, "slot %s: new, and nobody said where it starts", slot_path(w->slot));
         if (!keep_position(w, start, err) || !create_segment(w, &w->pos, err))
             return false;
-    } else if (w->fd < 0 ? !create_segment(w, &w->pos, err) : other && !roll(w, &w->pos, err)) {
+    } else if (w->file == NULL ? !create_segment(w, &w->pos, err) : other && !roll(w, &w->pos, err)) {
         return false;
     }
     w->started = true;
@@ -267,10 +273,8 @@ static bool put_frame(struct seg_writer *w, uint8_t type, const struct frame_inf
     int64_t compressed = clock_mono_us();
     w->times.compress_us += (uint64_t)(compressed - began);
     fault_point("capture.frame_before_write");
-    if (!file_pwrite_all(w->fd, buf_view(&w->out), w->now.end, w->name, err)) {
-        err_ctx(err, "slot %s", slot_path(w->slot));
-        return broken(w);
-    }
+    if (!append_file_write(w->file, buf_view(&w->out), err))
+        return write_failed(w, err);
     fault_point("capture.frame_after_write");
     w->times.write_us += (uint64_t)(clock_mono_us() - compressed);
     w->written += w->out.n;
@@ -359,12 +363,18 @@ bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct
     if (!usable(w, err) || !keep_position(w, pos, err))
         return false;
     int64_t began = clock_mono_us();
-    if (!file_sync(w->fd, w->name, err)) {
+    if (!append_file_flush(w->file, err))
+        return write_failed(w, err);
+    int64_t written = clock_mono_us();
+    w->times.write_us += (uint64_t)(written - began);
+    fault_point("capture.frame_before_fsync");
+    if (!append_file_sync(w->file, err)) {
         err_ctx(err, "slot %s", slot_path(w->slot));
         return broken(w);
     }
+    w->durable_end = w->now.end;
     int64_t synced = clock_mono_us();
-    w->times.fsync_us += (uint64_t)(synced - began);
+    w->times.fsync_us += (uint64_t)(synced - written);
     fault_point(
         "capture.frame_after_fsync"); /* everything up to the commit mark is durable: here a source may be acknowledged */
     w->state.heartbeat_us = clock_wall_us();
@@ -396,13 +406,9 @@ bool seg_writer_cut(struct seg_writer *w, uint64_t *next_lsn, struct err *err)
     if (!usable(w, err))
         return false;
     if (w->now.end != w->commit.end) {
-        if (ftruncate(w->fd, (off_t)w->commit.end) != 0) {
-            err_sys(err, "slot %s: cut %s to %llu bytes", slot_path(w->slot), w->name,
-                    (unsigned long long)w->commit.end);
-            return broken(w);
-        }
-        if (!file_sync(w->fd, w->name, err))
-            return broken(w);
+        if (!append_file_cut(w->file, w->commit.end, err))
+            return write_failed(w, err);
+        w->durable_end = w->commit.end;
         if (!seg_writer_back_to_commit(w, err))
             return broken(w);
     }
@@ -426,9 +432,8 @@ bool seg_writer_close(struct seg_writer **w, struct err *err)
         return true;
     struct seg_writer *x = *w;
     *w = NULL;
-    int fd = x->fd;
-    x->fd = -1;
-    bool ok = fd < 0 || close(fd) == 0 || err_sys(err, "close %s", x->name);
+    bool ok = append_file_close(x->file, err);
+    x->file = NULL;
     seg_writer_forget_segment(x);
     segment_header_clear(&x->header);
     source_pos_clear(&x->pos);

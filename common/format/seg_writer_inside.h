@@ -2,6 +2,7 @@
 #ifndef ROWTIDE_SEG_WRITER_INSIDE_H
 #define ROWTIDE_SEG_WRITER_INSIDE_H
 
+#include "append_file.h"
 #include "seg_writer.h"
 
 struct seg_mark { /* a place in the open segment */
@@ -21,8 +22,9 @@ struct seg_writer {
     struct slot *slot;
     struct seg_writer_options o;
     struct zcodec *z;
-    struct buf out; /* encoded frames on their way to the file */
-    int fd;         /* the open segment; -1: none */
+    struct buf out;           /* encoded frames on their way to the file */
+    struct append_file *file; /* the open segment, behind now.end; NULL: none */
+    uint64_t durable_end;     /* of the file: what the last fdatasync covered */
     char name[24];
     struct segment_header header;
     struct seg_mark now;          /* behind everything appended */

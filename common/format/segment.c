@@ -40,6 +40,24 @@ bool segment_parse_name(const char *name, uint64_t *first_lsn)
 
 /* --- header --- */
 
+#define SEAL_BEFORE BYTES_LIT("\1\0") /* by the first versions, whose checksum counted it */
+
+struct bytes segment_seal(void)
+{
+    return BYTES_LIT("SE");
+}
+
+/* Of a header without its last four bytes. The seal is counted as zeros: it is written into a header that stands. */
+static uint32_t header_crc(struct bytes h)
+{
+    struct bytes seal = bytes_of(h.p + SEGMENT_SEAL_AT, 2);
+    if (!bytes_eq(seal, segment_seal()))
+        return crc32c(0, h);
+    uint32_t crc = crc32c(0, bytes_of(h.p, SEGMENT_SEAL_AT));
+    crc = crc32c(crc, BYTES_LIT("\0\0"));
+    return crc32c(crc, bytes_of(seal.p + 2, h.n - SEGMENT_SEAL_AT - 2));
+}
+
 bool segment_header_encode(const struct segment_header *h, struct buf *out, struct err *err)
 {
     struct buf body = { 0 };
@@ -54,7 +72,7 @@ bool segment_header_encode(const struct segment_header *h, struct buf *out, stru
     if (ok) {
         buf_put(out, header_magic, sizeof header_magic);
         buf_le(out, SEGMENT_VERSION, 2);
-        buf_le(out, h->sealed, 2);
+        buf_bytes(out, h->sealed ? segment_seal() : BYTES_LIT("\0\0"));
         buf_le(out, size, 4);
         buf_le(out, 0, 8); /* compat */
         buf_le(out, 0, 8); /* incompat */
@@ -67,7 +85,7 @@ bool segment_header_encode(const struct segment_header *h, struct buf *out, stru
         ok = buf_ok(out, err);
     }
     if (ok) {
-        buf_le(out, crc32c(0, bytes_of(out->p + at, size - 4)), 4);
+        buf_le(out, header_crc(bytes_of(out->p + at, size - 4)), 4);
         ok = buf_ok(out, err);
     }
     buf_free(&body);
@@ -111,7 +129,7 @@ bool segment_header_decode(struct bytes in, struct segment_header *out, size_t *
     if (n > in.n)
         return err_set(err, ERR_CORRUPT, "segment header: truncated (%zu bytes of %zu)", in.n, n);
     struct cur crc = cur_over(bytes_of(in.p + n - 4, 4));
-    if (crc32c(0, bytes_of(in.p, n - 4)) != (uint32_t)cur_le(&crc, 4))
+    if (header_crc(bytes_of(in.p, n - 4)) != (uint32_t)cur_le(&crc, 4))
         return err_set(err, ERR_CORRUPT, "segment header: checksum mismatch");
     struct segment_header h = { 0 };
     struct cur c = cur_over(bytes_of(in.p, n - 4));
@@ -120,13 +138,13 @@ bool segment_header_decode(struct bytes in, struct segment_header *out, size_t *
     if (version > SEGMENT_VERSION)
         return err_set(err, ERR_UNSUPPORTED, "segment format version %llu: written by a newer version",
                        (unsigned long long)version);
-    uint64_t sealed = cur_le(&c, 2);
+    struct bytes seal = cur_take(&c, 2);
     cur_take(&c, 12); /* size, compat: nothing in compat changes how the rest is read */
     uint64_t incompat = cur_le(&c, 8);
-    if (incompat != 0 || sealed > 1)
+    h.sealed = bytes_eq(seal, segment_seal()) || bytes_eq(seal, SEAL_BEFORE);
+    if (incompat != 0 || (!h.sealed && !bytes_eq(seal, BYTES_LIT("\0\0"))))
         return err_set(err, ERR_UNSUPPORTED, "segment header: features %016llx: written by a newer version",
                        (unsigned long long)incompat);
-    h.sealed = sealed == 1;
     struct bytes slot = cur_take(&c, sizeof h.slot);
     if (c.why == NULL)
         memcpy(h.slot, slot.p, slot.n);

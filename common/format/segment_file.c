@@ -156,10 +156,6 @@ bool segment_frame_at(struct segment *s, uint64_t off, struct segment_frame *out
     }
     if (!parse_at(s, off, size, &b, err))
         return at(err, s, off);
-    if (b.type == ZB_FOOTER && !s->header.sealed) {
-        err_set(err, ERR_CORRUPT, "a footer in a segment that is not sealed");
-        return at(err, s, off);
-    }
     *end = b.type == ZB_FOOTER;
     *out = (struct segment_frame){
         .offset = off, .type = b.type, .info = b.info, .stored_size = b.stored_size, .raw_size = b.raw_size

@@ -10,6 +10,7 @@ enum {
     SEGMENT_VERSION = 1,
     SEGMENT_HEADER_MAX = 16 << 20, /* bytes; GTID sets can be long */
     SEGMENT_HEADER_FIXED = 80,     /* the part in front of the variable fields */
+    SEGMENT_SEAL_AT = 10,          /* offset in the header of the two bytes that say whether it is sealed */
     SEGMENT_TRAILER_SIZE = 24
 };
 
@@ -24,6 +25,8 @@ struct segment_header {
     struct source_pos start; /* full source position behind which this segment begins; owned */
 };
 void segment_name(uint64_t first_lsn, char out[24]);
+/* What makes an open segment a sealed one when it stands at SEGMENT_SEAL_AT: the header's checksum does not count it. */
+struct bytes segment_seal(void);
 bool segment_parse_name(const char *name, uint64_t *first_lsn);
 bool segment_header_encode(const struct segment_header *h, struct buf *out, struct err *err);
 /* How long the header is, from its first 16 bytes or more: ERR_CORRUPT unless it is one and within SEGMENT_HEADER_MAX. */
@@ -65,8 +68,8 @@ const struct segment_header *segment_header(const struct segment *s);
 const char *segment_file(const struct segment *s);
 /* The footer (owned by s); NULL when the header says that the segment still grows. Sealed, but without a valid one: ERR_CORRUPT. */
 bool segment_footer(struct segment *s, const struct segment_footer **out, struct err *err);
-/* The frame header at off. *end: off is exactly the end of the file, or the footer is there: no more frames. A torn or invalid header: ERR_CORRUPT, the
- * message names file and offset. */
+/* The frame header at off. *end: off is exactly the end of the file, or the footer is there (also that of a segment which was
+ * open when s was opened): no more frames. A torn or invalid header: ERR_CORRUPT, the message names file and offset. */
 bool segment_frame_at(struct segment *s, uint64_t off, struct segment_frame *out, bool *end, struct err *err);
 uint64_t segment_first_offset(const struct segment *s);
 uint64_t segment_next_offset(const struct segment_frame *f);

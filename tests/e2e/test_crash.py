@@ -11,9 +11,11 @@ from rt import load
 
 TWO = pytest.mark.combos("libmariadb-mysql97", "libmysqlclient-mariadb1011")
 SMALL = ("--segment-size", "64KiB", "--frame-size", "16KiB")
-CAPTURE_POINTS = ["frame_before_write:1", "frame_before_write:7", "frame_after_write:1", "frame_after_write:9", "frame_after_fsync:1",
-                  "frame_after_fsync:4", "state_after_write:2", "seal_before_rename:1", "seal_before_rename:2", "seal_after_rename:1",
-                  "mid_transaction:1", "mid_transaction:3", "relation_after_write:1", "relation_after_write:2"]
+CAPTURE_POINTS = ["frame_before_write:1", "frame_before_write:7", "frame_after_write:1", "frame_after_write:9", "frame_before_fsync:1",
+                  "frame_before_fsync:4", "frame_after_fsync:1", "frame_after_fsync:4", "state_after_write:2", "seal_before_mark:1",
+                  "seal_before_mark:2", "seal_after_mark:1", "seal_after_mark:2", "mid_transaction:1", "mid_transaction:3",
+                  "relation_after_write:1", "relation_after_write:2"]
+SMALL_FRAME_POINTS = ["frame_before_fsync:9", "seal_before_rename:1", "seal_before_rename:2", "seal_after_rename:1"]
 WORKER_POINTS = ["before_turn:3", "before_commit:4", "after_commit:5"]
 APPLY_POINTS = ["before_begin:1", "before_begin:3", "after_rows:1", "after_rows:4", "before_commit:1", "before_commit:3",
                 "after_commit:1", "after_commit:4", "before_confirm:1", "before_confirm:2"]
@@ -56,6 +58,27 @@ def test_capture_killed_at(lab, point):
     lab.settle("t", "u", "before_all")
     apply.stop()
     check_all(lab, "t", "u", "before_all")
+
+
+@TWO
+@pytest.mark.parametrize("point", SMALL_FRAME_POINTS)
+def test_capture_killed_while_it_follows(lab, point):
+    """The same with small frames, so that segments are written anew when they are sealed."""
+    rnd = random.Random(8)
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(300))", "INSERT INTO t VALUES (0, '')")
+    lab.capture("--once", *SMALL).run()
+    lab.keep_everything()
+    apply = lab.apply("--create", "--evolve").start()
+    killed = lab.capture(*SMALL, name="killed").start(env={"ROWTIDE_FAULT": "capture." + point})
+    killed.wait_event("streaming")
+    for i in range(1, 900):
+        lab.sql(f"INSERT INTO t VALUES ({i}, '{rnd.randbytes(140).hex()}')")
+    killed.wait(code=-9)
+    time.sleep(0.2)
+    lab.capture("--once", *SMALL).run()
+    lab.settle("t")
+    apply.stop()
+    check_all(lab, "t")
 
 
 @TWO

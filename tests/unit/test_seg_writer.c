@@ -421,6 +421,113 @@ static void crash_while_rolling(void)
     fixture_free(&f);
 }
 
+static ino_t inode(const char *dir, const char *name)
+{
+    struct stat st;
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    CHECK(stat(path, &st) == 0, "stat %s", path);
+    return st.st_ino;
+}
+
+/* Nothing to merge: the footer comes behind the frames, nothing moves, who has the file open goes on. A crash in front of the seal takes
+ * the footer off again. */
+static void sealed_in_place(void)
+{
+    static const struct seg_writer_options o = { .segment_size = 4000, .merge_below = 0, .frame_size = 1500 };
+    static const char name[] = "0000000000000001.seg";
+    struct fixture f = fixture_new(&o);
+    fixture_txn(&f, 3, 0);
+    fixture_flush(&f);
+    ino_t before = inode(f.dir, name);
+    struct segment *early = NULL, *g = NULL;
+    MUST(segment_open(slot_dirfd(f.slot), name, &early, &err));
+    struct buf open_file = { 0 };
+    while (fixture_segments(f.dir) < 2) {
+        buf_free(&open_file);
+        open_file = fixture_load(f.dir, name);
+        fixture_txn(&f, 10, 0);
+        fixture_flush(&f);
+    }
+    struct buf sealed = fixture_load(f.dir, name);
+    CHECK(inode(f.dir, name) == before && sealed.n > open_file.n &&
+              memcmp(sealed.p, open_file.p, SEGMENT_SEAL_AT) == 0 &&
+              memcmp(sealed.p + SEGMENT_SEAL_AT + 2, open_file.p + SEGMENT_SEAL_AT + 2,
+                     open_file.n - SEGMENT_SEAL_AT - 2) == 0,
+          "in place, and nothing but the seal has changed");
+    const struct segment_footer *ft = NULL;
+    MUST(segment_open(slot_dirfd(f.slot), name, &g, &err));
+    MUST(segment_footer(g, &ft, &err));
+    uint64_t at = segment_first_offset(early);
+    size_t n = 0;
+    for (bool end = false; !end;) {
+        struct segment_frame fr;
+        MUST(segment_frame_at(early, at, &fr, &end, &err));
+        if (!end && fr.type == ZB_DATA) {
+            CHECK(ft != NULL && n < ft->nframes && ft->frames[n].offset == at, "frame %zu where the index says", n);
+            n++;
+        }
+        at = segment_next_offset(&fr);
+    }
+    CHECK(ft != NULL && n == ft->nframes && n == f.gno, "%zu frames of %" PRIu64, n, f.gno);
+    segment_close(g);
+    segment_close(early);
+    check_seen(&f, f.gno, "sealed in place");
+    struct slot_segment *seg;
+    size_t nseg;
+    char path[512];
+    MUST(slot_segments(f.slot, &seg, &nseg, &err));
+    snprintf(path, sizeof path, "%s/%s", f.dir, seg[1].name);
+    free(seg);
+    fixture_close(&f);
+
+    for (size_t cut = 0; cut < 3; cut++) { /* the whole footer; without its last byte; without the trailer */
+        static const size_t less[] = { 0, 1, SEGMENT_TRAILER_SIZE };
+        unlink(path);
+        memset(sealed.p + SEGMENT_SEAL_AT, 0, 2);
+        fixture_store(f.dir, name, bytes_of(sealed.p, sealed.n - less[cut]));
+        struct seg_recovered rec = restart(&f, &o);
+        CHECK(rec.transactions == f.gno && rec.cut_bytes != 0, "a footer without seal, %zu: cut %" PRIu64, cut,
+              rec.cut_bytes);
+        check_pos(&rec.pos, f.gno, "a footer without seal");
+        fixture_start(&f);
+        check_seen(&f, f.gno, "a footer without seal");
+        fixture_close(&f);
+    }
+    struct seg_recovered rec = restart(&f, &o);
+    source_pos_clear(&rec.pos);
+    fixture_start(&f);
+    while (fixture_segments(f.dir) < 2) { /* and is sealed again */
+        fixture_txn(&f, 10, 0);
+        fixture_flush(&f);
+    }
+    check_seen(&f, f.gno, "sealed in place again");
+    CHECK(inode(f.dir, name) != 0, "there");
+    buf_free(&open_file);
+    buf_free(&sealed);
+    fixture_free(&f);
+}
+
+/* Small frames beside large ones: where they take less than an eighth they are left as they are. */
+static void merging_must_pay(void)
+{
+    static const struct seg_writer_options o = { .segment_size = 4000, .merge_below = 2000, .frame_size = 1 << 20 };
+    for (unsigned small = 1; small < 40; small += 19) {
+        struct fixture f = fixture_new(&o);
+        ino_t before = inode(f.dir, "0000000000000001.seg");
+        for (unsigned i = 0; i < small; i++)
+            fixture_txn(&f, 1, 0);
+        while (fixture_segments(f.dir) < 2) {
+            fixture_txn(&f, 200, 0);
+            fixture_flush(&f);
+        }
+        bool anew = inode(f.dir, "0000000000000001.seg") != before;
+        CHECK(anew == (small > 1), "%u small frames: %s", small, anew ? "written anew" : "in place");
+        check_seen(&f, f.gno, "after merging or not");
+        fixture_free(&f);
+    }
+}
+
 /* The first segment of all is torn: nothing was ever in it, and the slot starts anew. With a state that is lost, too, nobody knows. */
 static void torn_first(void)
 {
@@ -460,9 +567,14 @@ static void failed_write(void)
     fixture_begin(f.b, 2);
     fixture_commit(f.b, 2, 0);
     MUST(frame_builder_finish(f.b, &payload, &info, &err));
-    CHECK(!seg_writer_append(f.w, &info, buf_view(&payload), frame_builder_relations(f.b), &err) && err.code == ERR_IO,
-          "write fails: %s", err.msg);
     struct source_pos p = fixture_pos(2);
+    CHECK((!seg_writer_append(f.w, &info, buf_view(&payload), frame_builder_relations(f.b), &err) ||
+           !seg_writer_flush(f.w, &p, &err)) &&
+              err.code == ERR_IO && strstr(err.msg, "0000000000000001.seg") != NULL,
+          "write fails, at the flush at last: %s", err.msg);
+    CHECK(!seg_writer_append(f.w, &info, buf_view(&payload), frame_builder_relations(f.b), &err) &&
+              err.code == ERR_IO && strstr(err.msg, "earlier"),
+          "what follows fails: %s", err.msg);
     CHECK(!seg_writer_flush(f.w, &p, &err) && err.code == ERR_IO && strstr(err.msg, "earlier"),
           "and so does everything after: %s", err.msg);
     source_pos_clear(&p);
@@ -576,6 +688,8 @@ int main(void)
     refusals();
     missing();
     crash_while_rolling();
+    sealed_in_place();
+    merging_must_pay();
     torn_first();
     failed_write();
     schema_history();

@@ -215,6 +215,41 @@ static void put_crc(struct buf *b)
         b->p[b->n - 4 + i] = (uint8_t)(crc >> (8 * i));
 }
 
+/* The seal: set in a header that stands, it makes it a sealed one; any other change of its bytes is damage. The form of the first versions. */
+static void seals(struct buf *open_header)
+{
+    struct segment_header got;
+    size_t size = 0;
+    uint8_t *at = open_header->p + SEGMENT_SEAL_AT;
+    memcpy(at, segment_seal().p, segment_seal().n);
+    MUST(segment_header_decode(buf_view(open_header), &got, &size, &err));
+    CHECK(got.sealed && size == open_header->n, "sealed by its seal");
+    segment_header_clear(&got);
+    for (unsigned v = 0; v < 0x10000; v++) {
+        at[0] = (uint8_t)v;
+        at[1] = (uint8_t)(v >> 8);
+        bool ok = segment_header_decode(buf_view(open_header), &got, &size, &err);
+        CHECK(ok ? v == 0 || v == ('S' | 'E' << 8) : v != 0 && err.code == ERR_CORRUPT, "seal %04x", v);
+        CHECK(!ok || got.sealed == (v != 0), "seal %04x", v);
+        if (ok)
+            segment_header_clear(&got);
+    }
+    memcpy(at, segment_seal().p, segment_seal().n);
+    for (size_t i = 0; i < open_header->n * 8; i++) {
+        open_header->p[i / 8] ^= (uint8_t)(1 << i % 8);
+        CHECK(!segment_header_decode(buf_view(open_header), &got, &size, &err) && err.code == ERR_CORRUPT,
+              "sealed, bit %zu: %s", i, err.msg);
+        open_header->p[i / 8] ^= (uint8_t)(1 << i % 8);
+    }
+    memcpy(at, "\1", 2);
+    put_crc(open_header);
+    MUST(segment_header_decode(buf_view(open_header), &got, &size, &err));
+    CHECK(got.sealed, "sealed by a first version");
+    segment_header_clear(&got);
+    memset(at, 0, 2);
+    put_crc(open_header);
+}
+
 static void headers(void)
 {
     struct segment_header h = { .first_lsn = 9,
@@ -244,6 +279,7 @@ static void headers(void)
               err.msg);
         b.p[i / 8] ^= (uint8_t)(1 << i % 8);
     }
+    seals(&b);
     static const struct {
         size_t at;
         const char *want;

@@ -164,10 +164,10 @@ static void open_segment(void)
     fixture_free(&f);
 }
 
-/* The same for a sealed one, followed by an open one with another transaction. */
-static void sealed_segment(void)
+/* The same for a sealed one, followed by an open one with another transaction. merge_below 0: it was sealed in place. */
+static void sealed_segment(uint32_t merge_below)
 {
-    struct seg_writer_options o = { .segment_size = 1, .merge_below = 4096, .frame_size = 100000 };
+    struct seg_writer_options o = { .segment_size = 1, .merge_below = merge_below, .frame_size = 100000 };
     struct fixture f = fixture_new(&o);
     write_some(&f);
     CHECK(fixture_segments(f.dir) == 2, "sealed");
@@ -214,6 +214,7 @@ int main(void)
 {
     slog_threshold = SLOG_ERROR;
     open_segment();
-    sealed_segment();
+    sealed_segment(4096);
+    sealed_segment(0);
     return UNIT_END();
 }
