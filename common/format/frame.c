@@ -2,6 +2,7 @@
  *
  * One pass, one arena, nothing allocated per value. Every number from outside is checked before it is used (I9): streams
  * against what is left, row numbers by construction (rows are counted here, not stored), values against their stream. */
+#include "frame_near.h"
 #include "frame_wire.h"
 
 #include "arena.h"
@@ -9,9 +10,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32 bits do */
-    uint32_t off, len;
-};
 struct part {
     uint8_t mode;         /* enum part_state */
     bool has_same;        /* ST_PACKED, and some rows are ST_SAME */
@@ -32,8 +30,9 @@ struct col {
 struct rel_rows {
     struct relation *rel;
     uint32_t n_new, n_old;
-    bool deletes, old_same; /* has DELETEs; has a column with ST_SAME among its old values */
-    bool new_absent;        /* has a column with ST_ABSENT among its new values */
+    bool inserts, deletes;
+    bool old_same;   /* has a column with ST_SAME among its old values */
+    bool new_absent; /* has a column with ST_ABSENT among its new values */
     struct col *cols;
 };
 struct frame {
@@ -169,13 +168,50 @@ static bool read_states(struct cur *c, struct arena *a, uint32_t n, bool same_ok
     return true;
 }
 
-/* False: out of memory. A fault of the input is left in c. */
-static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, bool same_ok, struct part *p,
+/* Old strings as differences from the new ones of the same updates. False: out of memory. */
+static bool read_near(struct cur *c, struct arena *a, uint32_t n, const struct part *news, struct part *p,
                       struct err *err)
+{
+    struct near_in in = {
+        .new_state = news->state, .new_mode = news->mode, .new_spans = news->v.s, .new_bytes = news->bytes
+    };
+    in.prefix = cur_blob(c);
+    in.suffix = cur_blob(c);
+    in.len = cur_blob(c);
+    in.middle = cur_blob(c);
+    if (c->why == NULL && p->mode == ST_VALUE && in.len.n < n)
+        cur_fail(c, "fewer values than rows");
+    if (c->why != NULL)
+        return true;
+    struct span *spans = arena_alloc(a, (size_t)n * sizeof *spans, err);
+    if (spans == NULL)
+        return false;
+    size_t size;
+    const char *why = frame_near_measure(&in, n, p->state, spans, &size);
+    if (why != NULL) {
+        cur_fail(c, why);
+        return true;
+    }
+    uint8_t *bytes = arena_alloc(a, size + 1, err);
+    if (bytes == NULL)
+        return false;
+    frame_near_read(&in, n, p->state, spans, bytes);
+    p->v.s = spans;
+    p->bytes = bytes;
+    return true;
+}
+
+/* news: the new part of the same column where old rows and new ones are those of the same updates, else NULL. False: out of memory. A fault
+ * of the input is left in c. */
+static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, bool same_ok, const struct part *news,
+                      struct part *p, struct err *err)
 {
     if (n == 0)
         return true;
     p->mode = cur_u8(c);
+    bool near = p->mode == (ST_VALUE | PART_NEAR) || p->mode == (ST_PACKED | PART_NEAR);
+    if (near && phys == PHYS_STR && news != NULL)
+        p->mode &= (uint8_t)~PART_NEAR;
     if (p->mode > ST_PACKED || (p->mode == ST_SAME && !same_ok)) {
         cur_fail(c, "unknown mode");
         return true;
@@ -185,6 +221,8 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
         return false;
     if (c->why != NULL || (p->mode != ST_PACKED && p->mode != ST_VALUE))
         return true;
+    if (near)
+        return read_near(c, a, n, news, p, err);
 
     static const uint8_t widths[] = {
         [PHYS_INT] = 8, [PHYS_F32] = 4, [PHYS_F64] = 8, [PHYS_STR] = sizeof(struct span)
@@ -243,8 +281,9 @@ static bool read_columns(struct cur *c, struct frame *f, struct err *err)
                 return err_set(err, ERR_UNSUPPORTED,
                                "table %.*s.%.*s, column %.*s: column type %u is not known to this version",
                                BYTES_FMT(rr->rel->schema), BYTES_FMT(rr->rel->table), BYTES_FMT(def->name), def->type);
-            if (!read_part(c, f->arena, col->k.phys, rr->n_new, false, &col->new_part, err) ||
-                !read_part(c, f->arena, col->k.phys, rr->n_old, true, &col->old_part, err))
+            const struct part *news = rr->inserts || rr->deletes ? NULL : &col->new_part;
+            if (!read_part(c, f->arena, col->k.phys, rr->n_new, false, NULL, &col->new_part, err) ||
+                !read_part(c, f->arena, col->k.phys, rr->n_old, true, news, &col->old_part, err))
                 return false;
             if (c->why == NULL && rr->deletes && rr->n_old != 0 && col->old_part.mode == ST_SAME)
                 cur_fail(c, "a deleted row's value is said to be the same as the new one");
@@ -475,6 +514,7 @@ static void read_change(struct walk *w, struct frame *f, uint8_t op_byte, struct
     rec->u.change.rows = rr;
     rec->u.change.new_row = rec->op == REC_DELETE ? UINT32_MAX : rr->n_new++;
     rec->u.change.old_row = rec->op == REC_INSERT ? UINT32_MAX : rr->n_old++;
+    rr->inserts |= rec->op == REC_INSERT;
     rr->deletes |= rec->op == REC_DELETE;
     w->nchanges++;
 }

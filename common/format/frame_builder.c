@@ -2,6 +2,7 @@
  *
  * Every column of every relation has its own growable streams, kept from frame to frame, so that a steady load allocates
  * nothing. Values are encoded as they come: finishing a frame is one copy per stream. */
+#include "frame_near.h"
 #include "frame_wire.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct rel_build {
     unsigned number; /* in this frame; valid while used */
     bool used;
     uint32_t n_new, n_old;
+    uint32_t n_updates;
     struct col_kind *kinds;
     struct frame_part *new_parts, *old_parts;
     size_t held; /* bytes, as of the last reset of a frame that used it */
@@ -53,7 +55,8 @@ struct frame_builder {
     struct rel_build *last; /* where the previous change went */
     struct val *scratch;    /* frame_copy_records: two rows */
     size_t nscratch;
-    struct buf bits; /* finish: packed states */
+    struct buf bits;       /* finish: packed states, */
+    struct near_bufs near; /* differences of strings */
     uint64_t encode_ns;
 };
 
@@ -114,6 +117,7 @@ void frame_builder_free(struct frame_builder *b)
                           &b->bits,         NULL };
     for (struct buf **one = all; *one != NULL; one++)
         buf_free(*one);
+    near_bufs_free(&b->near);
     free(b->gtids);
     free(b->scratch);
     free(b);
@@ -143,7 +147,7 @@ void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool insid
         b->held += held - rb->held;
         rb->held = held;
         rb->used = false;
-        rb->n_new = rb->n_old = 0;
+        rb->n_new = rb->n_old = rb->n_updates = 0;
     }
     relation_table_clear(&b->rels);
     if (b->held > KEEP_HELD)
@@ -504,6 +508,7 @@ static bool add_done(struct frame_builder *b, uint8_t op, struct rel_build *rb, 
         return false;
     rb->n_new += (op & OP_MASK) != REC_DELETE;
     rb->n_old += (op & OP_MASK) != REC_INSERT;
+    rb->n_updates += (op & OP_MASK) == REC_UPDATE;
     b->nchanges++;
     return true;
 }
@@ -651,9 +656,12 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     buf_blob(out, buf_view(&b->texts));
     for (unsigned i = 0; i < b->rels.n; i++) {
         const struct rel_build *rb = b->by_number[i];
+        bool paired = rb->n_updates == rb->n_new && rb->n_updates == rb->n_old;
         for (unsigned c = 0; c < rb->rel->ncols; c++) {
-            frame_part_write(&rb->new_parts[c], rb->kinds[c].phys, rb->n_new, &b->bits, out);
-            frame_part_write(&rb->old_parts[c], rb->kinds[c].phys, rb->n_old, &b->bits, out);
+            const struct frame_part *n = &rb->new_parts[c], *o = &rb->old_parts[c];
+            frame_part_write(n, rb->kinds[c].phys, rb->n_new, &b->bits, out);
+            if (!paired || rb->kinds[c].phys != PHYS_STR || !frame_near_write(n, o, rb->n_old, &b->near, &b->bits, out))
+                frame_part_write(o, rb->kinds[c].phys, rb->n_old, &b->bits, out);
         }
     }
     if (!buf_ok(out, err))

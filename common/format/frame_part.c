@@ -127,26 +127,32 @@ void frame_part_undo(struct frame_part *p, uint8_t phys, uint32_t row, size_t *s
     *size -= before - p->a.n - p->b.n;
 }
 
+void frame_part_write_states(const struct frame_part *p, uint8_t flag, uint32_t nrows, struct buf *bits,
+                             struct buf *out)
+{
+    buf_u8(out, p->mode | flag);
+    if (p->mode != ST_PACKED)
+        return;
+    size_t n = ((size_t)nrows + 3) / 4;
+    buf_reset(bits);
+    if (!buf_grow(bits, n)) {
+        out->failed = true;
+        return;
+    }
+    memset(bits->p, 0, n);
+    for (uint32_t i = 0; i < nrows; i++)
+        bits->p[i / 4] |= (uint8_t)(p->states.p[i] << (2 * (i % 4)));
+    bits->n = n;
+    buf_bytes(out, buf_view(bits));
+}
+
 void frame_part_write(const struct frame_part *p, uint8_t phys, uint32_t nrows, struct buf *bits, struct buf *out)
 {
     if (nrows == 0)
         return;
-    buf_u8(out, p->mode);
-    if (p->mode == ST_PACKED) {
-        size_t n = ((size_t)nrows + 3) / 4;
-        buf_reset(bits);
-        if (!buf_grow(bits, n)) {
-            out->failed = true;
-            return;
-        }
-        memset(bits->p, 0, n);
-        for (uint32_t i = 0; i < nrows; i++)
-            bits->p[i / 4] |= (uint8_t)(p->states.p[i] << (2 * (i % 4)));
-        bits->n = n;
-        buf_bytes(out, buf_view(bits));
-    } else if (p->mode != ST_VALUE) {
+    frame_part_write_states(p, 0, nrows, bits, out);
+    if (p->mode != ST_PACKED && p->mode != ST_VALUE)
         return;
-    }
     buf_blob(out, buf_view(&p->a));
     if (phys == PHYS_STR)
         buf_blob(out, buf_view(&p->b));

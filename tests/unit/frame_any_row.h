@@ -181,6 +181,23 @@ static inline void any_copy(struct val *to, const struct val *from) /* deep; fre
     }
 }
 
+/* The same string with some bytes in the middle left out, changed or put in; what is no string stays. Frees what to had. */
+static inline void any_edited(struct any_rng *rng, struct val *to, const struct val *from)
+{
+    any_copy(to, from);
+    if (!val_is_str(from->kind))
+        return;
+    size_t n = from->u.str.n, cut = any_below(rng, (unsigned)n + 1), less = any_below(rng, 4), more = any_below(rng, 4);
+    less = less < n - cut ? less : n - cut;
+    uint8_t *p = malloc(n - less + more + 1);
+    memcpy(p, from->u.str.p, cut);
+    for (size_t i = 0; i < more; i++)
+        p[cut + i] = (uint8_t)('a' + any_below(rng, 3));
+    memcpy(p + cut + more, from->u.str.p + cut + less, n - cut - less);
+    free((void *)(uintptr_t)to->u.str.p);
+    to->u.str = bytes_of(p, n - less + more);
+}
+
 static inline void any_row_free(struct val *row, const struct relation *r)
 {
     for (unsigned i = 0; row != NULL && i < r->ncols; i++)

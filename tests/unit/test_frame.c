@@ -73,8 +73,8 @@ static bool same_val(const struct val *want, const struct val *got)
     return val_eq(want, got) && (val_is_str(want->kind) || want->scale == got->scale);
 }
 
-/* Every column type with random values, nulls, absent ones, all three operations, several relations in turn. */
-static void round_trip(unsigned seed)
+/* Every column type with random values, nulls, absent ones, all three operations or updates only, several relations in turn. */
+static void round_trip(unsigned seed, bool updates)
 {
     enum { RELS = 3, OPS = 400 };
     struct any_rng rng = { seed * 2654435761u + 1 };
@@ -98,14 +98,18 @@ static void round_trip(unsigned seed)
         MUST(frame_add_begin(b, &begin1, &err));
         for (unsigned i = 0; i < OPS; i++) {
             log[i].rel = any_below(&rng, 8) < 5 ? 0 : any_below(&rng, RELS);
-            log[i].op = (uint8_t)(REC_INSERT + any_below(&rng, 3));
+            log[i].op = updates ? REC_UPDATE : (uint8_t)(REC_INSERT + any_below(&rng, 3));
             const struct relation *r = rel[log[i].rel];
             log[i].new_row = log[i].op == REC_DELETE ? NULL : any_row(&rng, r, round);
             log[i].old_row = log[i].op == REC_INSERT ? NULL : any_row(&rng, r, round);
             if (log[i].op == REC_UPDATE) /* most columns do not change */
-                for (unsigned k = 0; k < r->ncols; k++)
-                    if (any_below(&rng, 4) != 0)
+                for (unsigned k = 0; k < r->ncols; k++) {
+                    unsigned dice = any_below(&rng, 16);
+                    if (dice < 12)
                         any_copy(&log[i].old_row[k], &log[i].new_row[k]);
+                    else if (dice < 15)
+                        any_edited(&rng, &log[i].old_row[k], &log[i].new_row[k]);
+                }
             if (log[i].op == REC_INSERT)
                 MUST(frame_add_insert(b, r, log[i].new_row, &err));
             else if (log[i].op == REC_DELETE)
@@ -507,8 +511,84 @@ static void value_by_value(void)
     relation_unref(r);
 }
 
+/* Old strings beside new ones from which they differ in one place or another, or wholly; NULL on either side. They come back as they
+ * were, and take little room where they are much alike. */
+static void near_the_new(void)
+{
+    enum { LONG = 3000 };
+    static char base[LONG + 1];
+    struct any_rng rng = { 5 };
+    for (unsigned i = 0; i < LONG; i++)
+        base[i] = (char)('a' + any_below(&rng, 26));
+    static const struct {
+        const char *old, *now; /* NULL: the long text */
+        size_t edit;           /* of the long text: one byte is another; beyond it: one more */
+        bool old_null, new_null;
+    } cases[] = {
+        { NULL, NULL, 0, false, false },
+        { NULL, NULL, 1500, false, false },
+        { NULL, NULL, LONG - 1, false, false },
+        { NULL, NULL, LONG, false, false },
+        { NULL, "", 7, false, false },
+        { "", NULL, 7, false, false },
+        { NULL, "x", 7, false, false },
+        { NULL, NULL, 9, true, false },
+        { NULL, NULL, 9, false, true },
+        { "aaaa", "aaa", 0, false, false },
+        { "aaa", "aaaa", 0, false, false },
+        { "abcabc", "abc", 0, false, false },
+        { "abc", "abcabc", 0, false, false },
+        { "12345678", "123456789", 0, false, false },
+        { "1234567812345678", "12345678x12345678", 0, false, false },
+        { NULL, NULL, 2, false, false },
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    struct relation *r = make("t", two_cols, 2);
+    for (unsigned mixed = 0; mixed < 3;
+         mixed++) { /* 1: with an INSERT, 2: with a DELETE: then all strings stand there in full */
+        struct frame_builder *b = frame_builder_new();
+        struct val olds[CASES], news[CASES];
+        static char edited[CASES][LONG + 2];
+        frame_builder_reset(b, 1, false);
+        MUST(frame_add_begin(b, &begin1, &err));
+        size_t total = 0;
+        for (unsigned i = 0; i < CASES; i++) {
+            memcpy(edited[i], base, LONG + 1);
+            edited[i][cases[i].edit] = '!';
+            olds[i] = cases[i].old_null ? null_val : text(cases[i].old != NULL ? cases[i].old : edited[i]);
+            news[i] = cases[i].new_null ? null_val : text(cases[i].now != NULL ? cases[i].now : base);
+            total += cases[i].old_null ? 0 : olds[i].u.str.n;
+            MUST(frame_add_update(b, r, (struct val[]){ i64(i), olds[i] }, (struct val[]){ i64(i), news[i] }, &err));
+        }
+        struct val more[] = { i64(99), text("z") };
+        if (mixed == 1)
+            MUST(frame_add_insert(b, r, more, &err));
+        if (mixed == 2)
+            MUST(frame_add_delete(b, r, more, &err));
+        MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
+        struct buf payload = { 0 };
+        struct frame_info info;
+        struct frame *f = finish(b, &payload, &info);
+        size_t new_total = 0;
+        for (unsigned i = 0; i < CASES && f != NULL; i++) {
+            const struct record *rec = frame_record(f, i + 1);
+            struct val got_old = rel_rows_old_at(rec->u.change.rows, rec, 1),
+                       got_new = rel_rows_new_at(rec->u.change.rows, rec, 1);
+            CHECK(val_eq(&got_old, &olds[i]) && val_eq(&got_new, &news[i]), "mixed %u, case %u", mixed, i);
+            new_total += cases[i].new_null ? 0 : news[i].u.str.n;
+        }
+        /* Two long old texts are near to nothing: "x" and the empty string are beside them, and one is beside NULL. */
+        CHECK(mixed != 0 ? payload.n > total + new_total : payload.n < new_total + 3 * LONG + 500,
+              "mixed %u: %zu bytes of %zu and %zu", mixed, payload.n, total, new_total);
+        frame_unref(f);
+        buf_free(&payload);
+        frame_builder_free(b);
+    }
+    relation_unref(r);
+}
+
 /* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
-static void damaged(void)
+static void damaged(bool near)
 {
     struct frame_builder *b = frame_builder_new();
     struct any_rng rng = { 99 };
@@ -517,7 +597,11 @@ static void damaged(void)
     MUST(frame_add_begin(b, &begin1, &err));
     for (unsigned i = 0; i < 6; i++) {
         struct val *n = any_row(&rng, r, 1), *o = any_row(&rng, r, 1);
-        if (i % 3 == 0)
+        for (unsigned k = 0; near && k < r->ncols; k++)
+            any_edited(&rng, &o[k], &n[k]);
+        if (near)
+            MUST(frame_add_update(b, r, o, n, &err));
+        else if (i % 3 == 0)
             MUST(frame_add_insert(b, r, n, &err));
         else if (i % 3 == 1)
             MUST(frame_add_update(b, r, o, n, &err));
@@ -599,7 +683,9 @@ int main(void)
     value_by_value();
     sums();
     for (unsigned seed = 1; seed <= 20; seed++)
-        round_trip(seed);
-    damaged();
+        round_trip(seed, seed % 2 == 0);
+    near_the_new();
+    damaged(false);
+    damaged(true);
     return UNIT_END();
 }

@@ -1,0 +1,178 @@
+/* frame_near.c - strings as prefix and suffix of others (frame_near.h). */
+#include "frame_near.h"
+
+enum {
+    LEAST = 256, /* bytes of old strings: below, nothing is gained */
+    TRIED = 64   /* strings after which it is seen whether anything comes of it */
+};
+
+void near_bufs_free(struct near_bufs *s)
+{
+    buf_free(&s->prefix);
+    buf_free(&s->suffix);
+    buf_free(&s->len);
+    buf_free(&s->middle);
+}
+
+/* --- writing --- */
+
+static size_t common_prefix(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    size_t i = 0;
+    while (n - i >= 8 && memcmp(a + i, b + i, 8) == 0)
+        i += 8;
+    while (i < n && a[i] == b[i])
+        i++;
+    return i;
+}
+
+/* Of what ends at a and b. */
+static size_t common_suffix(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    size_t i = 0;
+    while (n - i >= 8 && memcmp(a - i - 8, b - i - 8, 8) == 0)
+        i += 8;
+    while (i < n && a[-1 - (ptrdiff_t)i] == b[-1 - (ptrdiff_t)i])
+        i++;
+    return i;
+}
+
+struct strings { /* a walk over the strings of a part that is being built */
+    const struct frame_part *p;
+    const uint8_t *len, *at;
+};
+
+static struct strings strings_of(const struct frame_part *p)
+{
+    return (struct strings){ p, p->a.p, p->b.p };
+}
+
+/* Row number row, which follows the one asked for before; without a value: an empty string, false. */
+static bool next_string(struct strings *s, uint32_t row, struct bytes *out)
+{
+    *out = (struct bytes){ 0 };
+    if ((s->p->mode == ST_PACKED ? s->p->states.p[row] : s->p->mode) != ST_VALUE)
+        return false;
+    size_t n = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        n |= (size_t)(*s->len & 0x7f) << shift;
+        if (*s->len++ < 0x80)
+            break;
+    }
+    *out = bytes_of(s->at, n);
+    s->at += n;
+    return true;
+}
+
+/* False: it does not pay. */
+static bool differences(const struct frame_part *new_part, const struct frame_part *old_part, uint32_t n,
+                        struct near_bufs *s)
+{
+    struct strings news = strings_of(new_part), olds = strings_of(old_part);
+    size_t seen = 0, made = 0, ignored = 0;
+    unsigned strings = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct bytes a, b;
+        bool has_new = next_string(&news, i, &a), has_old = next_string(&olds, i, &b);
+        if (!has_old)
+            continue;
+        size_t least = a.n < b.n ? a.n : b.n;
+        size_t prefix = has_new && least != 0 ? common_prefix(a.p, b.p, least) : 0;
+        size_t suffix = has_new && least != prefix ? common_suffix(a.p + a.n, b.p + b.n, least - prefix) : 0;
+        struct bytes middle = bytes_of(b.p + prefix, b.n - prefix - suffix);
+        if (!frame_part_varint(&s->prefix, prefix, &made) || !frame_part_varint(&s->suffix, suffix, &made) ||
+            !frame_part_varint(&s->len, middle.n, &ignored))
+            return false;
+        buf_bytes(&s->middle, middle);
+        seen += b.n;
+        made += middle.n;
+        if (++strings == TRIED && made > seen / 4 * 3)
+            return false;
+    }
+    return made <= seen / 4 * 3;
+}
+
+bool frame_near_write(const struct frame_part *new_part, const struct frame_part *old_part, uint32_t n,
+                      struct near_bufs *s, struct buf *bits, struct buf *out)
+{
+    if ((old_part->mode != ST_VALUE && old_part->mode != ST_PACKED) || old_part->b.n < LEAST ||
+        (new_part->mode != ST_VALUE && new_part->mode != ST_PACKED))
+        return false;
+    buf_reset(&s->prefix);
+    buf_reset(&s->suffix);
+    buf_reset(&s->len);
+    buf_reset(&s->middle);
+    if (!differences(new_part, old_part, n, s) || s->middle.failed)
+        return false;
+    frame_part_write_states(old_part, PART_NEAR, n, bits, out);
+    buf_blob(out, buf_view(&s->prefix));
+    buf_blob(out, buf_view(&s->suffix));
+    buf_blob(out, buf_view(&s->len));
+    buf_blob(out, buf_view(&s->middle));
+    return true;
+}
+
+/* --- reading --- */
+
+static bool has_value(const uint8_t *state, uint32_t row)
+{
+    return state == NULL || state[row] == ST_VALUE;
+}
+
+static struct span new_span(const struct near_in *in, uint32_t row)
+{
+    uint8_t st = in->new_state != NULL ? in->new_state[row] : in->new_mode;
+    return st == ST_VALUE ? in->new_spans[row] : (struct span){ 0 };
+}
+
+const char *frame_near_measure(const struct near_in *in, uint32_t n, const uint8_t *state, struct span *out,
+                               size_t *size)
+{
+    struct cur prefixes = cur_over(in->prefix), suffixes = cur_over(in->suffix), lens = cur_over(in->len);
+    size_t off = 0, left = in->middle.n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!has_value(state, i))
+            continue;
+        struct span ref = new_span(in, i);
+        uint64_t prefix = cur_varint(&prefixes), suffix = cur_varint(&suffixes), len = cur_varint(&lens);
+        if (prefixes.why != NULL || suffixes.why != NULL || lens.why != NULL)
+            return "fewer strings than rows";
+        if (prefix > ref.len || suffix > ref.len - prefix)
+            return "an old string with more of the new one than that has";
+        if (len > left)
+            return "string beyond its stream";
+        left -= len;
+        out[i] = (struct span){ (uint32_t)off, (uint32_t)(prefix + len + suffix) };
+        off += (size_t)(prefix + len + suffix); /* no more than all new strings and the middles: within a payload */
+    }
+    *size = off;
+    return left == 0 && cur_left(&prefixes) == 0 && cur_left(&suffixes) == 0 && cur_left(&lens) == 0
+               ? NULL
+               : "more strings than rows";
+}
+
+/* n bytes from offset at of from, which may be NULL when n is 0. */
+static void take(uint8_t **to, const uint8_t *from, size_t at, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(*to, from + at, n);
+    *to += n;
+}
+
+void frame_near_read(const struct near_in *in, uint32_t n, const uint8_t *state, const struct span *spans, uint8_t *to)
+{
+    struct cur prefixes = cur_over(in->prefix), suffixes = cur_over(in->suffix);
+    size_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!has_value(state, i))
+            continue;
+        struct span ref = new_span(in, i);
+        size_t prefix = (size_t)cur_varint(&prefixes), suffix = (size_t)cur_varint(&suffixes);
+        size_t len = spans[i].len - prefix - suffix;
+        take(&to, in->new_bytes, ref.off, prefix);
+        take(&to, in->middle.p, at, len);
+        take(&to, in->new_bytes, (size_t)ref.off + ref.len - suffix, suffix);
+        at += len;
+    }
+}
