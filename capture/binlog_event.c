@@ -7,16 +7,19 @@
 
 #include "wire.h"
 
+#include <endian.h>
 #include <libdeflate.h>
 #include <stdlib.h>
 
-enum { HEADER_BYTES = 19, CRC_BYTES = 4, FLAGS_AT = 17, SERVER_VERSION_BYTES = 50 };
+enum { HEADER_BYTES = 19, CRC_BYTES = 4, TYPE_AT = 4, SIZE_AT = 9, FLAGS_AT = 17, SERVER_VERSION_BYTES = 50 };
 enum { EVF_BINLOG_IN_USE = 0x1 }; /* set while the file is open for writing, and not in the checksum */
 enum { CHECKSUM_OFF = 0, CHECKSUM_CRC32 = 1 };
 
-static uint32_t le32(const uint8_t *p)
+static inline uint32_t le32_at(const uint8_t *p)
 {
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return le32toh(v);
 }
 
 static uint32_t event_crc(struct bytes in)
@@ -32,7 +35,7 @@ static uint32_t event_crc(struct bytes in)
 
 static bool crc_matches(struct bytes in)
 {
-    return in.n >= HEADER_BYTES + CRC_BYTES && le32(in.p + in.n - CRC_BYTES) == event_crc(in);
+    return in.n >= HEADER_BYTES + CRC_BYTES && le32_at(in.p + in.n - CRC_BYTES) == event_crc(in);
 }
 
 /* "9.7.4-2" -> 9 007 004. Suffixes do not count. */
@@ -70,6 +73,8 @@ static bool read_server_version(struct bytes body, char out[SERVER_VERSION_BYTES
 /* How many bytes of checksum end this event; -1: they are wrong. */
 static int checksum_bytes(struct bytes in, uint8_t type, const struct binlog_format *fmt)
 {
+    if (fmt->crc && type != EV_FORMAT_DESCRIPTION)
+        return crc_matches(in) ? CRC_BYTES : -1;
     if (type == EV_FORMAT_DESCRIPTION) {
         char version[SERVER_VERSION_BYTES + 1];
         struct bytes body = { in.p + HEADER_BYTES, in.n - HEADER_BYTES };
@@ -79,8 +84,6 @@ static int checksum_bytes(struct bytes in, uint8_t type, const struct binlog_for
             return CRC_BYTES; /* there, but not computed by every server */
         return crc_matches(in) ? CRC_BYTES : -1;
     }
-    if (fmt->crc)
-        return crc_matches(in) ? CRC_BYTES : -1;
     /* The artificial ROTATE that opens a stream comes before FORMAT_DESCRIPTION can say whether there are checksums;
      * 4 bytes too many would become part of the file's name. */
     if (type == EV_ROTATE && !fmt->known && crc_matches(in))
@@ -88,36 +91,48 @@ static int checksum_bytes(struct bytes in, uint8_t type, const struct binlog_for
     return 0;
 }
 
+/* HEADER_BYTES are there. */
+static inline void read_header(const uint8_t *p, struct binlog_event *e)
+{
+    e->when = le32_at(p);
+    e->type = p[TYPE_AT];
+    e->server_id = le32_at(p + TYPE_AT + 1);
+    e->size = le32_at(p + SIZE_AT);
+    e->next_pos = le32_at(p + SIZE_AT + 4);
+    e->flags = (uint16_t)(p[FLAGS_AT] | p[FLAGS_AT + 1] << 8);
+}
+
 struct binlog_event binlog_event_header(struct bytes in)
 {
-    struct cur c = cur_over(in);
+    uint8_t head[HEADER_BYTES] = { 0 };
     struct binlog_event e = { 0 };
-    e.when = (uint32_t)cur_le(&c, 4);
-    e.type = cur_u8(&c);
-    e.server_id = (uint32_t)cur_le(&c, 4);
-    e.size = (uint32_t)cur_le(&c, 4);
-    e.next_pos = (uint32_t)cur_le(&c, 4);
-    e.flags = (uint16_t)cur_le(&c, 2);
+    if (in.n != 0)
+        memcpy(head, in.p, in.n < sizeof head ? in.n : sizeof head);
+    read_header(head, &e);
     return e;
+}
+
+static bool wrong_size(const struct binlog_event *e, size_t n, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "binlog event %s (%u): its header says %u bytes, but %zu came",
+                   binlog_event_name(e->type), e->type, e->size, n);
 }
 
 bool binlog_event_parse(struct bytes in, const struct binlog_format *fmt, struct binlog_event *out, struct err *err)
 {
     if (in.n < HEADER_BYTES)
         return err_set(err, ERR_CORRUPT, "binlog event of %zu bytes: the header alone has %d", in.n, HEADER_BYTES);
-    struct binlog_event e = binlog_event_header(in);
-    struct cur c = cur_over(bytes_of(in.p + HEADER_BYTES, in.n - HEADER_BYTES));
-    if (e.size != in.n)
-        return err_set(err, ERR_CORRUPT, "binlog event %s (%u): its header says %u bytes, but %zu came",
-                       binlog_event_name(e.type), e.type, e.size, in.n);
-    int tail = checksum_bytes(in, e.type, fmt);
-    if (tail < 0 || (size_t)tail > cur_left(&c))
+    read_header(in.p, out);
+    if (out->size != in.n)
+        return wrong_size(out, in.n, err);
+    int tail = checksum_bytes(in, out->type, fmt);
+    size_t left = in.n - HEADER_BYTES;
+    if (tail < 0 || (size_t)tail > left)
         return err_set(err, ERR_CORRUPT,
                        "binlog event %s (%u) of %u bytes from server %u: wrong checksum: damaged on the source's disk "
                        "or on the way",
-                       binlog_event_name(e.type), e.type, e.size, e.server_id);
-    e.body = cur_take(&c, cur_left(&c) - (size_t)tail);
-    *out = e;
+                       binlog_event_name(out->type), out->type, out->size, out->server_id);
+    out->body = (struct bytes){ in.p + HEADER_BYTES, left - (size_t)tail };
     return true;
 }
 
@@ -344,11 +359,8 @@ bool binlog_parse_query(const struct binlog_event *e, const struct binlog_format
 bool binlog_parse_xid(const struct binlog_event *e, uint64_t *xid, struct err *err)
 {
     struct cur c = cur_over(e->body);
-    uint64_t v = cur_le(&c, 8);
-    if (!cur_finish(&c, "XID", err))
-        return false;
-    *xid = v;
-    return true;
+    *xid = cur_le(&c, 8);
+    return (c.why == NULL && c.p == c.end) || cur_finish(&c, "XID", err);
 }
 
 bool binlog_parse_heartbeat(const struct binlog_event *e, struct ev_heartbeat *out, struct err *err)

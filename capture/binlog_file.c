@@ -5,6 +5,7 @@
  * server sends it); LOG_EVENT_BINLOG_IN_USE_F of both. */
 #include "binlog_file.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -190,11 +191,32 @@ static enum binlog_file_step next_head(struct binlog_file *f, uint64_t *size, ui
     return BINLOG_FILE_EVENT;
 }
 
+/* The next event, when all of it is in the window and nothing about it is particular. */
+static inline bool next_at_hand(struct binlog_file *f, struct bytes *event)
+{
+    size_t skip = (size_t)(f->end - f->window_at), left = f->window.n - skip;
+    if (f->end < f->window_at || skip > f->window.n || left < HEADER_BYTES)
+        return false;
+    const uint8_t *p = f->window.p + skip;
+    uint32_t size;
+    memcpy(&size, p + SIZE_AT, sizeof size);
+    size = le32toh(size);
+    if (size < HEADER_BYTES || size > left || size > f->max_event || f->end + size > f->size ||
+        p[TYPE_AT] == EV_FORMAT_DESCRIPTION || p[TYPE_AT] == EV_MARIADB_START_ENCRYPTION)
+        return false;
+    f->at = f->end;
+    f->end += size;
+    *event = bytes_of(p, size);
+    return true;
+}
+
 enum binlog_file_step binlog_file_next(struct binlog_file *f, struct bytes *event, struct err *err)
 {
     uint64_t at = f->end, size = 0;
     uint8_t type = 0;
     struct bytes b;
+    if (next_at_hand(f, event))
+        return BINLOG_FILE_EVENT;
     enum binlog_file_step step = next_head(f, &size, &type, err);
     if (step != BINLOG_FILE_EVENT)
         return step;

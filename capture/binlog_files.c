@@ -422,7 +422,6 @@ static bool left_out(struct binlog_files *f, struct bytes event, bool *out, stru
     struct ev_gtid g;
     struct err ignored; /* the stream says what is wrong with an event */
     uint8_t type = event.p[TYPE_AT];
-    *out = false;
     if (f->have == NULL)
         return true;
     if (type == EV_ANONYMOUS_GTID && f->flavor == GTID_MYSQL)
@@ -444,8 +443,8 @@ static void note_rotate(struct binlog_files *f, struct bytes event)
     struct binlog_event e;
     struct ev_rotate r;
     struct err ignored;
-    if (event.p[TYPE_AT] == EV_ROTATE && binlog_event_parse(event, binlog_file_format(f->file), &e, &ignored) &&
-        binlog_parse_rotate(&e, &r, &ignored) && r.file.n <= POSITION_FILE_MAX)
+    if (binlog_event_parse(event, binlog_file_format(f->file), &e, &ignored) && binlog_parse_rotate(&e, &r, &ignored) &&
+        r.file.n <= POSITION_FILE_MAX)
         snprintf(f->rotated_to, sizeof f->rotated_to, "%.*s", BYTES_FMT(r.file));
 }
 
@@ -486,12 +485,14 @@ enum fetch_result binlog_files_fetch(struct binlog_files *f, struct bytes *event
                 return FETCH_FAIL;
             continue;
         }
-        if (!left_out(f, *event, &skip, err))
+        uint8_t type = event->p[TYPE_AT];
+        if ((f->skipping || is_gtid(type)) && !left_out(f, *event, &skip, err))
             return FETCH_FAIL;
         f->skipped = f->skipped || skip;
         if (skip)
             continue;
-        note_rotate(f, *event);
+        if (type == EV_ROTATE)
+            note_rotate(f, *event);
         if (!f->skipped)
             return FETCH_EVENT;
         f->skipped = false;

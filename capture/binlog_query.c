@@ -272,11 +272,27 @@ static enum stream_step on_statement(struct binlog_stream *s, const struct binlo
     return s->state == TXN_OPEN ? STREAM_INSIDE : txn_commit(s, e->when, b, err);
 }
 
+/* "BEGIN" and nothing else, as MySQL begins each transaction of rows: its status variables are not looked at. */
+static bool is_begin(const struct binlog_event *e, const struct binlog_format *fmt)
+{
+    enum { SCHEMA_LENGTH_AT = 8, VARS_LENGTH_AT = 11, POST_HEADER = 13, WORD = 5 };
+    const uint8_t *p = e->body.p;
+    if (e->type != EV_QUERY || e->body.n < POST_HEADER ||
+        (fmt->known && (fmt->nposts < EV_QUERY || fmt->post_len[EV_QUERY - 1] != POST_HEADER)))
+        return false;
+    size_t nul = POST_HEADER + (p[VARS_LENGTH_AT] | (size_t)p[VARS_LENGTH_AT + 1] << 8) + p[SCHEMA_LENGTH_AT];
+    return e->body.n == nul + 1 + WORD && p[nul] == 0 && memcmp(p + nul + 1, "BEGIN", WORD) == 0;
+}
+
 enum stream_step query_event(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                              size_t frame_size, struct err *err)
 {
     struct ev_query q;
     struct bytes name;
+    if (s->state != TXN_OPEN && s->alter == ALTER_WHOLE && is_begin(e, &s->fmt)) {
+        s->state = TXN_OPEN;
+        return STREAM_INSIDE;
+    }
     if (!binlog_parse_query(e, &s->fmt, &s->scratch, &q, err))
         return stream_fail(s, err);
     if (s->alter == ALTER_START || s->alter == ALTER_ROLLBACK) /* not done yet, or never: the table is as it was */

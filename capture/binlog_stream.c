@@ -79,6 +79,7 @@ void binlog_stream_reconnect(struct binlog_stream *s, const char *server, bool d
         snprintf(s->pos.server, sizeof s->pos.server, "%s", server);
     }
     memcpy(s->file, s->pos.file, sizeof s->file);
+    s->in_pos_file = true;
     s->offset = s->pos.offset;
     s->fresh = true;
     s->discard = discard;
@@ -106,19 +107,16 @@ static bool check_gtid(const struct binlog_stream *s, const struct ev_gtid *g, s
 
 static enum stream_step on_gtid(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
-    struct ev_gtid g;
+    const struct ev_gtid *g = &s->gtid;
     if (s->state != TXN_NONE)
         return stream_misplaced(s, binlog_event_name(e->type), err);
-    if (!binlog_parse_gtid(e, &g, err))
-        return stream_fail(s, err);
-    s->gtid = g;
-    if (!check_gtid(s, &g, err))
+    if (!binlog_parse_gtid(e, &s->gtid, err) || !check_gtid(s, g, err))
         return stream_fail(s, err);
     if (e->type == EV_MARIADB_GTID)
         s->alter = statement_alter_phase(e);
-    s->state = g.begins ? TXN_OPEN : TXN_GTID;
+    s->state = g->begins ? TXN_OPEN : TXN_GTID;
     s->txn_bytes = e->size;
-    if (g.xa_prepare && !xa_begin(s, err))
+    if (g->xa_prepare && !xa_begin(s, err))
         return stream_fail(s, err);
     return STREAM_INSIDE;
 }
@@ -249,6 +247,7 @@ static enum stream_step on_rotate(struct binlog_stream *s, const struct binlog_e
     s->fresh = false;
     memcpy(s->file, r.file.p, r.file.n);
     s->file[r.file.n] = '\0';
+    s->in_pos_file = strcmp(s->file, s->pos.file) == 0;
     s->offset = r.offset;
     if (!artificial)
         stream_take_position(s, false);

@@ -69,13 +69,14 @@ struct binlog_stream {
     enum alter_phase alter;
     struct binlog_format fmt;
     char file[POSITION_FILE_MAX + 1];
-    bool moved;      /* the position is beyond what the log says */
-    bool fresh;      /* no ROTATE came on this connection yet */
-    bool discard;    /* skip until pos.offset in pos.file */
-    bool begun;      /* the open transaction's BEGIN record is written */
-    bool new_file;   /* a FORMAT_DESCRIPTION came that binlog_stream_new_file did not tell of yet */
-    uint32_t made;   /* when its file was */
-    bool file_ended; /* the source went on to another file since it began */
+    bool in_pos_file; /* which is the position's */
+    bool moved;       /* the position is beyond what the log says */
+    bool fresh;       /* no ROTATE came on this connection yet */
+    bool discard;     /* skip until pos.offset in pos.file */
+    bool begun;       /* the open transaction's BEGIN record is written */
+    bool new_file;    /* a FORMAT_DESCRIPTION came that binlog_stream_new_file did not tell of yet */
+    uint32_t made;    /* when its file was */
+    bool file_ended;  /* the source went on to another file since it began */
     bool payload_open, payload_last, rows_open;
     bool savepoints_unsure; /* one of them could not be remembered */
     bool only_looking;      /* the open transaction will be asked for again: what else does it take back? */

@@ -105,6 +105,11 @@ bool stream_has_event(const struct binlog_stream *s)
 /* A transaction ended, or an event outside of any passed: here one may resume. */
 void stream_take_position(struct binlog_stream *s, bool transaction_end)
 {
+    if (s->in_pos_file && s->offset > s->pos.offset) { /* nearly always */
+        s->pos.offset = s->offset;
+        s->moved |= s->pos.flavor == GTID_NONE;
+        return;
+    }
     int order = compare_files(s->file, s->pos.file);
     if (order == 0 && s->offset == s->pos.offset)
         return;
@@ -112,6 +117,7 @@ void stream_take_position(struct binlog_stream *s, bool transaction_end)
     if (s->pos.flavor != GTID_NONE && !transaction_end && (order < 0 || (order == 0 && s->offset < s->pos.offset)))
         return;
     memcpy(s->pos.file, s->file, sizeof s->pos.file);
+    s->in_pos_file = true;
     s->pos.offset = s->offset;
     if (s->pos.flavor == GTID_NONE) /* else the file may go: nobody will ask for it again */
         s->moved = true;

@@ -70,6 +70,7 @@ struct pipeline {
     struct source_pos target;
     bool at_boundary; /* the last event ended between transactions */
     bool continues;   /* the frame goes on with a transaction of an earlier one: it ends with that one's commit */
+    bool committed;   /* since the last tick: what was committed says the position */
     int64_t position_at_us, heartbeat_at_us;
     size_t size_at_commit; /* of the frame, behind its last commit */
     int64_t metered_at_us; /* up to when the stage times of this thread are accounted for */
@@ -288,7 +289,7 @@ static enum pump handle_event(struct pipeline *p, struct bytes event, struct err
             return PUMP_FAIL;
         if ((p->continues || full_at_commit(p)) && !close_frame(p, err))
             return PUMP_FAIL;
-        p->position_at_us = clock_mono_us();
+        p->committed = true;
         break;
     case STREAM_BOUNDARY:
         if (!note_file(p, err) || !note_schema(p, false, err))
@@ -338,6 +339,9 @@ static bool tick(struct pipeline *p, struct err *err)
     int64_t now = clock_mono_us();
     meter(p, now);
     publish_position(p);
+    if (p->committed)
+        p->position_at_us = now;
+    p->committed = false;
     if (!xa_store_clean(p->xa, log_writer_durable(p->writer), err))
         return false;
     if (p->at_boundary && binlog_stream_moved(p->stream) &&

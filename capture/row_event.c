@@ -40,8 +40,14 @@ static bool is_present(struct bytes bitmap, unsigned i)
 
 static unsigned count_present(struct bytes bitmap, unsigned ncols) /* bits behind the last column are arbitrary */
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < ncols; i++)
+    unsigned n, i = 0;
+    while (ncols - i >= 8 && bitmap.p[i / 8] == 0xff) /* nearly always all of them */
+        i += 8;
+    if (i == ncols)
+        return ncols;
+    if (ncols - i < 8 && (bitmap.p[i / 8] | 0xffU << (ncols - i)) == (0xffU | 0xffU << (ncols - i)))
+        return ncols;
+    for (n = i; i < ncols; i++)
         n += is_present(bitmap, i);
     return n;
 }
@@ -60,19 +66,21 @@ static bool has_old_times(const struct table_def *def)
 }
 
 /* Behind the post-header: column count, bitmaps, rows. */
-static bool open_body(struct row_reader *r, struct cur *c, bool compressed, const char *what, struct err *err)
+static bool open_body(struct row_reader *r, struct cur *c, bool compressed, uint8_t type, struct err *err)
 {
     uint64_t ncols = wire_lenenc(c);
     if (c->why == NULL && ncols != r->def->ncols) {
-        err_set(err, ERR_CORRUPT, "%s has %llu columns, but TABLE_MAP had %u", what, (unsigned long long)ncols,
-                r->def->ncols);
+        err_set(err, ERR_CORRUPT, "%s has %llu columns, but TABLE_MAP had %u", binlog_event_name(type),
+                (unsigned long long)ncols, r->def->ncols);
         return in_table(r->def, err);
     }
     struct bytes first = cur_take(c, (r->def->ncols + 7) / 8);
     struct bytes second = r->change == ROW_UPDATE ? cur_take(c, (r->def->ncols + 7) / 8) : first;
     struct bytes rows = cur_take(c, cur_left(c));
-    if (!cur_ok(c, what, err))
+    if (c->why != NULL) {
+        cur_ok(c, binlog_event_name(type), err);
         return in_table(r->def, err);
+    }
     if (r->change != ROW_INSERT)
         r->present_old = first;
     if (r->change != ROW_DELETE)
@@ -81,12 +89,12 @@ static bool open_body(struct row_reader *r, struct cur *c, bool compressed, cons
     r->npresent_new = r->change == ROW_DELETE ? 0 : count_present(r->present_new, r->def->ncols);
     r->bare = r->npresent_old + r->npresent_new == 0;
     if (r->bare && (r->change != ROW_INSERT || rows.n != 0)) {
-        err_set(err, ERR_CORRUPT, "%s has rows without any column", what);
+        err_set(err, ERR_CORRUPT, "%s has rows without any column", binlog_event_name(type));
         return in_table(r->def, err);
     }
     if (compressed) {
         if (!wire_uncompress(rows, &r->inflated, err)) {
-            err_ctx(err, "%s", what);
+            err_ctx(err, "%s", binlog_event_name(type));
             return in_table(r->def, err);
         }
         rows = buf_view(&r->inflated);
@@ -99,14 +107,13 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
                      const struct table_defs *t, struct err *err)
 {
     struct rows_kind kind;
-    const char *what = binlog_event_name(e->type);
     memset(r, 0, sizeof *r);
     if (!kind_of(e->type, &kind))
-        return err_set(err, ERR_CORRUPT, "%s (%u) is no rows event", what, e->type);
+        return err_set(err, ERR_CORRUPT, "%s (%u) is no rows event", binlog_event_name(e->type), e->type);
     unsigned post = kind.v2 ? 10 : 8;
     if (fmt->known && e->type <= fmt->nposts && fmt->post_len[e->type - 1] != post)
-        return err_set(err, ERR_UNSUPPORTED, "%s with a post-header of %u bytes; only %u is read", what,
-                       fmt->post_len[e->type - 1], post);
+        return err_set(err, ERR_UNSUPPORTED, "%s with a post-header of %u bytes; only %u is read",
+                       binlog_event_name(e->type), fmt->post_len[e->type - 1], post);
     struct cur c = cur_over(e->body);
     r->change = kind.change;
     r->table_id = cur_le(&c, 6);
@@ -117,22 +124,22 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
             cur_fail(&c, "extra row info is shorter than its own length");
         (void)cur_take(&c, c.why == NULL ? extra - 2 : 0);
     }
-    if (!cur_ok(&c, what, err))
-        return false;
+    if (c.why != NULL)
+        return cur_ok(&c, binlog_event_name(e->type), err);
     r->def = table_defs_find(t, r->table_id);
     if (r->def == NULL && r->table_id == DUMMY_TABLE && (r->flags & FLAG_STMT_END) != 0) {
         r->dummy = true;
         return true;
     }
     if (r->def == NULL)
-        return err_set(err, ERR_CORRUPT, "%s for table id %llu, which no TABLE_MAP of this statement has named", what,
-                       (unsigned long long)r->table_id);
+        return err_set(err, ERR_CORRUPT, "%s for table id %llu, which no TABLE_MAP of this statement has named",
+                       binlog_event_name(e->type), (unsigned long long)r->table_id);
     if (!r->def->captured)
         return true;
     r->old_times = fmt->mariadb && has_old_times(r->def);
     if (kind.partial)
         r->json_old = calloc(r->def->ncols, sizeof *r->json_old);
-    if ((kind.partial && r->json_old == NULL && !err_nomem(err)) || !open_body(r, &c, kind.compressed, what, err)) {
+    if ((kind.partial && r->json_old == NULL && !err_nomem(err)) || !open_body(r, &c, kind.compressed, e->type, err)) {
         row_reader_close(r);
         return false;
     }

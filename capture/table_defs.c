@@ -7,6 +7,7 @@
 
 #include "table_map.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 enum {
@@ -247,11 +248,35 @@ static bool activate(struct table_defs *t, struct entry *e, uint64_t id, struct 
     return true;
 }
 
+/* The entry that this TABLE_MAP's id led to the last time, when the rest of it is what it was then, too: nothing of it is looked at. */
+static struct entry *find_again(struct table_defs *t, const struct binlog_event *e, const struct binlog_format *fmt)
+{
+    enum { ID_BYTES = 6, DEFINITION_AT = 8 };
+    if (e->body.n < DEFINITION_AT ||
+        (fmt->known && fmt->nposts >= EV_TABLE_MAP && fmt->post_len[EV_TABLE_MAP - 1] != DEFINITION_AT))
+        return NULL;
+    uint64_t id;
+    memcpy(&id, e->body.p, sizeof id);
+    id = le64toh(id) & ((UINT64_C(1) << (8 * ID_BYTES)) - 1);
+    struct entry *found = t->hints[id % HINTS];
+    size_t n = e->body.n - DEFINITION_AT;
+    if (found == NULL || found->def.table_id != id || found->mariadb != fmt->mariadb)
+        return NULL;
+    /* Of a table that is not captured the names alone are kept, which stand in front. */
+    bool enough = found->def.captured ? n == found->definition.n : n >= found->definition.n;
+    return enough && memcmp(e->body.p + DEFINITION_AT, found->definition.p, found->definition.n) == 0 ? found : NULL;
+}
+
 bool table_defs_map(struct table_defs *t, const struct binlog_event *e, const struct binlog_format *fmt,
                     bool (*captured)(void *ctx, struct bytes schema, struct bytes table), void *ctx,
                     const struct table_def **out, struct err *err)
 {
     struct table_map_names n;
+    struct entry *again = find_again(t, e, fmt);
+    if (again != NULL && captured(ctx, again->def.schema, again->def.table) == again->def.captured) {
+        *out = &again->def;
+        return activate(t, again, again->def.table_id, err);
+    }
     if (!table_map_names(e, fmt, &n, err))
         return false;
     bool take = captured(ctx, n.schema, n.table);

@@ -77,6 +77,8 @@ void arena_free(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
+    if (a->used == 0)
+        return;
     chunks_free(a->large);
     a->large = NULL;
     a->used = 0;

@@ -257,10 +257,23 @@ fail:
     return NULL;
 }
 
+static inline bool is_source(const struct gtid_source *s, const struct gtid *who)
+{
+    uint64_t a[2], b[2];
+    memcpy(a, s->uuid, sizeof a);
+    memcpy(b, who->uuid, sizeof b);
+    return a[0] == b[0] && a[1] == b[1] && s->tag_len == who->tag_len &&
+           (s->tag_len == 0 || memcmp(s->tag, who->tag, s->tag_len) == 0);
+}
+
 /* The source's place; *found says whether it is there. */
 static size_t find_source(const struct gtid_set *s, const struct gtid *who, bool *found)
 {
     size_t low = 0, high = s->nsources;
+    if (s->recent < high && is_source(&s->sources[s->recent], who)) {
+        *found = true;
+        return s->recent;
+    }
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         int c = source_cmp(&s->sources[mid], who);
@@ -293,8 +306,6 @@ static size_t find_domain(const struct gtid_set *s, uint32_t domain, bool *found
 
 static struct gtid_source *get_source(struct gtid_set *s, const struct gtid *who, struct err *err)
 {
-    if (s->recent < s->nsources && source_cmp(&s->sources[s->recent], who) == 0)
-        return &s->sources[s->recent];
     bool found;
     size_t at = find_source(s, who, &found);
     if (!found) {
@@ -552,9 +563,17 @@ bool gtid_set_empty(const struct gtid_set *s)
     return s->nsources == 0 && s->ndomains == 0;
 }
 
+static bool same_source(const struct gtid_source *a, const struct gtid_source *b)
+{
+    return a->tag_len == b->tag_len && memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0 &&
+           (a->tag_len == 0 || memcmp(a->tag, b->tag, a->tag_len) == 0);
+}
+
 /* All of first..last is in src. */
 static bool covers(const struct gtid_source *src, uint64_t first, uint64_t last)
 {
+    if (src->n != 0 && first >= src->iv[src->n - 1].first) /* most often what is new is asked for */
+        return last <= src->iv[src->n - 1].last;
     size_t at = find_interval(src, first);
     return at < src->n && src->iv[at].first <= first && src->iv[at].last >= last;
 }
@@ -585,11 +604,14 @@ bool gtid_set_subset(const struct gtid_set *a, const struct gtid_set *b)
             return false;
     }
     for (size_t i = 0; i < a->nsources; i++) {
-        struct gtid who = who_is(&a->sources[i]);
-        size_t at = find_source(b, &who, &found);
-        if (!found)
-            return false;
-        for (size_t k = 0; k < a->sources[i].n; k++)
+        size_t at = i; /* where it is when both have the same sources */
+        if (at >= b->nsources || !same_source(&a->sources[i], &b->sources[at])) {
+            struct gtid who = who_is(&a->sources[i]);
+            at = find_source(b, &who, &found);
+            if (!found)
+                return false;
+        }
+        for (size_t k = a->sources[i].n; k-- > 0;) /* what comes last is missing for the longest time */
             if (!covers(&b->sources[at], a->sources[i].iv[k].first, a->sources[i].iv[k].last))
                 return false;
     }

@@ -9,7 +9,9 @@
 
 struct entry {
     bool exclude;
-    bool schema_glob; /* the schema part has * or ?: does not take the servers' own schemas */
+    bool schema_glob;               /* the schema part has * or ?: does not take the servers' own schemas */
+    bool schema_plain, table_plain; /* the part takes nothing but itself: no *, ? or backslash */
+    bool any_table;                 /* the table part is * */
     struct bytes schema, table;
 };
 struct pattern {
@@ -121,6 +123,9 @@ static bool parse_entry(struct bytes text, struct entry *out, struct err *err)
     e.schema = (struct bytes){ rest.p, dot };
     e.table = (struct bytes){ rest.p + dot + 1, rest.n - dot - 1 };
     e.schema_glob = has_glob(e.schema);
+    e.schema_plain = !e.schema_glob && memchr(e.schema.p, '\\', e.schema.n) == NULL;
+    e.table_plain = !has_glob(e.table) && memchr(e.table.p, '\\', e.table.n) == NULL;
+    e.any_table = bytes_eq_str(e.table, "*");
     *out = e;
     return true;
 }
@@ -171,13 +176,18 @@ static bool schema_matches(const struct entry *e, struct bytes schema)
 {
     if (!e->exclude && e->schema_glob && own_schema(schema))
         return false;
-    return glob(e->schema, schema);
+    return e->schema_plain ? bytes_eq(e->schema, schema) : glob(e->schema, schema);
+}
+
+static bool table_matches(const struct entry *e, struct bytes table)
+{
+    return e->any_table || (e->table_plain ? bytes_eq(e->table, table) : glob(e->table, table));
 }
 
 bool pattern_match(const struct pattern *p, struct bytes schema, struct bytes table)
 {
     for (size_t i = p->n; i-- > 0;) /* the last match wins */
-        if (schema_matches(&p->entries[i], schema) && glob(p->entries[i].table, table))
+        if (schema_matches(&p->entries[i], schema) && table_matches(&p->entries[i], table))
             return !p->entries[i].exclude;
     return p->everything && !own_schema(schema);
 }
@@ -189,7 +199,7 @@ bool pattern_match_schema(const struct pattern *p, struct bytes schema)
             continue;
         if (!p->entries[i].exclude)
             return true;
-        if (bytes_eq_str(p->entries[i].table, "*")) /* whatever stands before it, nothing of this schema is left */
+        if (p->entries[i].any_table) /* whatever stands before it, nothing of this schema is left */
             return false;
     }
     return p->everything && !own_schema(schema);
