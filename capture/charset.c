@@ -9,6 +9,9 @@
 #include <iconv.h>
 #include <pthread.h>
 #include <stdlib.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
     UTF8_MOST =
@@ -91,7 +94,7 @@ static size_t utf8_char(const uint8_t *p, size_t n)
     return 4;
 }
 
-size_t charset_utf8_valid(struct bytes b)
+static size_t valid_prefix(struct bytes b)
 {
     size_t i = 0;
     while (i < b.n) {
@@ -104,6 +107,63 @@ size_t charset_utf8_valid(struct bytes b)
         i += n;
     }
     return i;
+}
+
+#ifdef __SSE2__
+enum { BLOCK = 16 };
+
+static inline unsigned below(__m128i v, uint8_t limit) /* bytes of 0x80 and more are negative, and in order */
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8((char)limit)));
+}
+
+/* A whole text at once, 16 bytes a step: where characters begin that have 2, 3 and 4 bytes, there the tails must be that these need,
+ * and no others. False: it is not valid, or cannot be said like this. */
+static bool all_valid(struct bytes b)
+{
+    unsigned due = 0; /* tails that the last block still needs: bit 0 for the first byte of this one */
+    for (size_t i = 0; i < b.n; i += BLOCK) {
+        size_t n = b.n - i < BLOCK ? b.n - i : BLOCK;
+        uint8_t rest[BLOCK] = { 0 };
+        const uint8_t *p = b.p + i;
+        if (n < BLOCK) {
+            memcpy(rest, p, n);
+            p = rest;
+        }
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        unsigned high = (unsigned)_mm_movemask_epi8(v);
+        if (high == 0 && due == 0)
+            continue;
+        unsigned tails = below(v, 0xc0), two = below(v, 0xe0) & high, three = below(v, 0xf0) & high;
+        unsigned first2 = two & ~tails, first3 = three & ~two, first4 = high & ~three;
+        unsigned want = due | (first2 | first3 | first4) << 1 | (first3 | first4) << 2 | first4 << 3;
+        if ((want & 0xffff) != tails || (below(v, 0xc2) & first2) != 0)
+            return false;
+        due = want >> BLOCK;
+        if ((first3 | first4) == 0)
+            continue;
+        /* Overlong ones, surrogates, and what lies beyond the last character are told by the first and second byte. */
+        __m128i e0 = _mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xe0)), ed = _mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xed));
+        unsigned odd = (unsigned)_mm_movemask_epi8(_mm_or_si128(e0, ed)) | first4;
+        for (; odd != 0; odd &= odd - 1) {
+            size_t at = i + (unsigned)__builtin_ctz(odd);
+            if (utf8_char(b.p + at, b.n - at) == 0)
+                return false;
+        }
+    }
+    return due == 0;
+}
+#else
+static bool all_valid(struct bytes b)
+{
+    (void)b;
+    return false;
+}
+#endif
+
+size_t charset_utf8_valid(struct bytes b)
+{
+    return all_valid(b) ? b.n : valid_prefix(b);
 }
 
 static size_t put_utf8(uint8_t *to, uint32_t code) /* code is a character: no surrogate, below 0x110000 */

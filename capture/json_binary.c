@@ -13,23 +13,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum json_type {
-    SMALL_OBJECT = 0,
-    LARGE_OBJECT = 1,
-    SMALL_ARRAY = 2,
-    LARGE_ARRAY = 3,
-    LITERAL = 4,
-    INT16 = 5,
-    UINT16 = 6,
-    INT32 = 7,
-    UINT32 = 8,
-    INT64 = 9,
-    UINT64 = 10,
-    DOUBLE = 11,
-    STRING = 12,
-    OPAQUE = 15
-};
-
 bool json_bad(struct json *j, const char *why)
 {
     if (j->why == NULL)
@@ -45,15 +28,6 @@ static bool spend(struct json *j, size_t n)
     return true;
 }
 
-/* Not 0 when there is a byte in w, little-endian, that is not printed as it is, its top bit at the first such one: a byte below 0x20 borrows from
- * its top bit when 0x20 is taken off, and one that is looked for becomes 0 by XOR, and borrows when 1 is taken off. A false
- * alarm, behind the first one only, costs time. */
-static inline uint64_t not_plain(uint64_t w)
-{
-    static const uint64_t each = 0x0101010101010101U, tops = 0x8080808080808080U;
-    return (w | (w - each * 0x20) | ((w ^ each * '"') - each) | ((w ^ each * '\\') - each)) & tops;
-}
-
 /* How much from the front is ASCII that is printed as it is. */
 static size_t plain_prefix(struct bytes s)
 {
@@ -61,7 +35,7 @@ static size_t plain_prefix(struct bytes s)
     for (; s.n - i >= 8; i += 8) {
         uint64_t w;
         memcpy(&w, s.p + i, 8);
-        if (not_plain(w) != 0)
+        if (json_not_plain(w) != 0)
             break;
     }
     while (i < s.n && s.p[i] >= 0x20 && s.p[i] < 0x80 && s.p[i] != '"' && s.p[i] != '\\')
@@ -82,9 +56,9 @@ static inline __attribute__((always_inline)) bool put_short(struct json *j, stru
     uint64_t low, high;
     memcpy(&low, s.p, HALF);
     memcpy(&high, s.p + HALF, HALF);
-    uint64_t special = s.n == 0 ? 0 : not_plain(le64toh(low)) << (s.n < HALF ? 64 - 8 * s.n : 0);
+    uint64_t special = s.n == 0 ? 0 : json_not_plain(le64toh(low)) << (s.n < HALF ? 64 - 8 * s.n : 0);
     if (s.n > HALF)
-        special |= not_plain(le64toh(high)) << (64 - 8 * (s.n - HALF));
+        special |= json_not_plain(le64toh(high)) << (64 - 8 * (s.n - HALF));
     if (special != 0)
         return false;
     uint8_t *to = out->p + out->n;
@@ -110,7 +84,7 @@ static void put_plain(struct buf *out, struct bytes s)
     out->n += s.n + 2;
 }
 
-static bool put_string(struct json *j, struct bytes s)
+bool json_put_string(struct json *j, struct bytes s)
 {
     static const char hex[] = "0123456789abcdef";
     if (put_short(j, s, "\"\0\0", "\"\0\0"))
@@ -240,7 +214,7 @@ static bool put_opaque(struct json *j, uint8_t type, struct bytes data)
     case WT_TIMESTAMP:
         return put_temporal(j, type, data);
     case WT_VAR_STRING:
-        return put_string(j, data);
+        return json_put_string(j, data);
     default:
         buf_printf(j->out, "\"base64:type%u:", type);
         put_base64(j->out, data);
@@ -266,12 +240,12 @@ static size_t data_length(struct cur *c)
 /* v begins at the value and ends where its container does. */
 static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
 {
-    if (type == STRING && v.n != 0 && v.p[0] < 0x80 && v.p[0] < v.n) /* a length of one byte */
-        return put_string(j, (struct bytes){ v.p + 1, v.p[0] }) && spend(j, v.p[0] + 1U);
+    if (type == JSON_STRING && v.n != 0 && v.p[0] < 0x80 && v.p[0] < v.n) /* a length of one byte */
+        return json_put_string(j, (struct bytes){ v.p + 1, v.p[0] }) && spend(j, v.p[0] + 1U);
     struct cur c = cur_over(v);
     bool ok = true;
     switch (type) {
-    case LITERAL: {
+    case JSON_LITERAL: {
         static const char *const words[] = { "null", "true", "false" };
         uint8_t word = cur_u8(&c);
         if (word > 2)
@@ -280,34 +254,34 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
             buf_str(j->out, words[word]);
         break;
     }
-    case INT16:
+    case JSON_INT16:
         i64_text((int16_t)cur_le(&c, 2), j->out);
         break;
-    case UINT16:
+    case JSON_UINT16:
         u64_text(cur_le(&c, 2), j->out);
         break;
-    case INT32:
+    case JSON_INT32:
         i64_text((int32_t)cur_le(&c, 4), j->out);
         break;
-    case UINT32:
+    case JSON_UINT32:
         u64_text(cur_le(&c, 4), j->out);
         break;
-    case INT64:
+    case JSON_INT64:
         i64_text((int64_t)cur_le(&c, 8), j->out);
         break;
-    case UINT64:
+    case JSON_UINT64:
         u64_text(cur_le(&c, 8), j->out);
         break;
-    case DOUBLE:
+    case JSON_DOUBLE:
         ok = put_double(j, cur_le(&c, 8));
         break;
-    case STRING: {
+    case JSON_STRING: {
         size_t n = data_length(&c);
         struct bytes s = cur_take(&c, n);
-        ok = c.why == NULL && put_string(j, s);
+        ok = c.why == NULL && json_put_string(j, s);
         break;
     }
-    case OPAQUE: {
+    case JSON_OPAQUE: {
         uint8_t field_type = cur_u8(&c);
         size_t n = data_length(&c);
         struct bytes s = cur_take(&c, n);
@@ -324,7 +298,7 @@ static bool put_scalar(struct json *j, uint8_t type, struct bytes v)
 
 bool json_is_container(const struct json_value *v)
 {
-    return v->type <= LARGE_ARRAY;
+    return v->type <= JSON_LARGE_ARRAY;
 }
 
 static size_t width_of(const struct json_container *o) /* of offsets and counts */
@@ -351,8 +325,8 @@ static size_t head_of(const struct json_container *o)
 
 bool json_open(struct json *j, const struct json_value *v, struct json_container *out)
 {
-    out->large = v->type == LARGE_OBJECT || v->type == LARGE_ARRAY;
-    out->object = v->type == SMALL_OBJECT || v->type == LARGE_OBJECT;
+    out->large = v->type == JSON_LARGE_OBJECT || v->type == JSON_LARGE_ARRAY;
+    out->object = v->type == JSON_SMALL_OBJECT || v->type == JSON_LARGE_OBJECT;
     size_t width = width_of(out);
     if (v->v.n < 2 * width)
         return json_bad(j, "truncated");
@@ -383,8 +357,8 @@ bool json_member(struct json *j, const struct json_container *o, size_t i, struc
     size_t at = o->values_at + i * (1 + width);
     uint8_t type = o->v.p[at];
     out->type = type;
-    out->in_place = type == LITERAL || type == INT16 || type == UINT16 ||
-                    (o->large && (type == INT32 || type == UINT32));
+    out->in_place = type == JSON_LITERAL || type == JSON_INT16 || type == JSON_UINT16 ||
+                    (o->large && (type == JSON_INT32 || type == JSON_UINT32));
     if (out->in_place) {
         out->v.p = o->v.p + at + 1;
         out->v.n = width;
@@ -400,7 +374,7 @@ bool json_member(struct json *j, const struct json_container *o, size_t i, struc
 
 bool json_put_key(struct json *j, struct bytes key)
 {
-    if (!put_string(j, key))
+    if (!json_put_string(j, key))
         return false;
     buf_str(j->out, ": ");
     return true;
@@ -456,18 +430,28 @@ struct json_value json_root(struct bytes document)
 {
     static const uint8_t null;
     if (document.n == 0) /* what a non-strict server stores for NULL in a NOT NULL column; it reads it as null */
-        return (struct json_value){ .type = LITERAL, .in_place = true, .v = { &null, 1 } };
+        return (struct json_value){ .type = JSON_LITERAL, .in_place = true, .v = { &null, 1 } };
     return (struct json_value){ .type = document.p[0], .v = { document.p + 1, document.n - 1 } };
 }
 
-bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
+bool json_binary_text_within(struct bytes in, const uint8_t *readable, struct buf *out, struct err *err)
 {
-    struct json j = { .budget = in.n, .out = out, .end = in.n == 0 ? NULL : in.p + in.n };
+    const struct json start = { .budget = in.n, .out = out, .end = readable };
+    struct json j = start;
     size_t at = out->n;
     struct json_value root = json_root(in);
+    if (json_put_quick(&j, &root))
+        return buf_ok(out, err);
+    out->n = at;
+    j = start;
     if (!json_put(&j, &root, 0)) {
         out->n = at;
         return err_set(err, ERR_CORRUPT, "JSON document of %zu bytes: %s", in.n, j.why);
     }
     return buf_ok(out, err);
+}
+
+bool json_binary_text(struct bytes in, struct buf *out, struct err *err)
+{
+    return json_binary_text_within(in, in.n == 0 ? NULL : in.p + in.n, out, err);
 }

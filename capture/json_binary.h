@@ -6,5 +6,7 @@
 #include "buf.h"
 
 bool json_binary_text(struct bytes in, struct buf *out, struct err *err); /* appends; ERR_CORRUPT */
+/* readable: up to there, behind the document or at its end, bytes may be loaded; NULL: nothing is known. */
+bool json_binary_text_within(struct bytes in, const uint8_t *readable, struct buf *out, struct err *err);
 
 #endif

@@ -5,10 +5,12 @@
  * number has every bit inverted. Source: MySQL, strings/decimal.cc, decimal2bin. */
 #include "row_decode.h"
 
+#include "digits.h"
+
 #include <endian.h>
 
 enum { GROUP_DIGITS = 9, GROUP_BYTES = 4, PRECISION_MAX = ROW_DECIMAL_DIGITS_MAX, BYTES_MAX = 40, LOAD = 4 };
-static const uint8_t left_over_bytes[GROUP_DIGITS] = { 0, 1, 1, 2, 2, 3, 3, 4, 4 };
+static const uint8_t left_over_bytes[GROUP_DIGITS + 1] = { 0, 1, 1, 2, 2, 3, 3, 4, 4, GROUP_BYTES };
 static const uint32_t powers[GROUP_DIGITS + 1] = { 1,      10,      100,      1000,      10000,
                                                    100000, 1000000, 10000000, 100000000, 1000000000 };
 
@@ -53,14 +55,39 @@ static inline bool groups_read(struct cur *c, unsigned precision, unsigned scale
 
 static inline uint32_t group(struct groups *g, unsigned digits)
 {
-    unsigned n = digits == GROUP_DIGITS ? GROUP_BYTES : left_over_bytes[digits];
+    unsigned n = left_over_bytes[digits];
     uint32_t v;
     memcpy(&v, g->b + g->at, LOAD);
-    v = n == 0 ? 0 : be32toh(v) >> (32 - 8 * n);
+    v = (uint32_t)((uint64_t)be32toh(v) << (8 * n) >> 32);
     g->at += n;
-    if (v >= powers[digits])
-        g->bad = true;
+    g->bad |= v >= powers[digits];
     return v;
+}
+
+/* be: at the top the bytes that are left, behind them anything. */
+static inline uint32_t take_group(uint64_t *be, unsigned digits, bool *bad)
+{
+    unsigned n = left_over_bytes[digits];
+    uint32_t v = (uint32_t)(*be >> 32);
+    v = (uint32_t)((uint64_t)v << (8 * n) >> 32);
+    *be <<= 8 * n;
+    *bad |= v >= powers[digits];
+    return v;
+}
+
+bool row_decimal64(uint64_t be, unsigned precision, unsigned scale, int64_t *unscaled)
+{
+    unsigned whole = precision - scale;
+    bool negative = be >> 63 == 0, bad = false;
+    be = (negative ? ~be : be) ^ UINT64_C(1) << 63;
+    uint64_t v = take_group(&be, whole % GROUP_DIGITS, &bad);
+    for (unsigned i = whole / GROUP_DIGITS; i > 0; i--)
+        v = v * powers[GROUP_DIGITS] + take_group(&be, GROUP_DIGITS, &bad);
+    for (unsigned i = scale / GROUP_DIGITS; i > 0; i--)
+        v = v * powers[GROUP_DIGITS] + take_group(&be, GROUP_DIGITS, &bad);
+    v = v * powers[scale % GROUP_DIGITS] + take_group(&be, scale % GROUP_DIGITS, &bad);
+    *unscaled = negative ? -(int64_t)v : (int64_t)v;
+    return !bad;
 }
 
 bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int64_t *unscaled)
@@ -83,26 +110,10 @@ bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int
     return true;
 }
 
-static char *put_group(char *to, uint32_t v, unsigned digits)
+/* Of a number with a sign, what lies in front of the point without leading zeros; 0 is one digit. */
+static uint8_t *put_first(uint8_t *to, uint32_t v)
 {
-    static const char pairs[] =
-        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-    unsigned i = digits;
-    for (; i >= 2; i -= 2, v /= 100)
-        memcpy(to + i - 2, pairs + 2 * (size_t)(v % 100), 2);
-    if (i == 1)
-        to[0] = (char)('0' + v);
-    return to + digits;
-}
-
-/* Without leading zeros; 0 is one digit. */
-static char *put_short_group(char *to, uint32_t v)
-{
-    unsigned digits = 1;
-    while (digits < GROUP_DIGITS && v >= powers[digits])
-        digits++;
-    return put_group(to, v, digits);
+    return digits_put(to, v, digits_of(v));
 }
 
 size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale, char out[ROW_DECIMAL_TEXT_MAX])
@@ -110,31 +121,36 @@ size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale
     struct groups g;
     if (!groups_read(c, precision, scale, &g))
         return 0;
-    uint32_t v[PRECISION_MAX / GROUP_DIGITS + 2], any = 0;
-    unsigned left = (precision - scale) % GROUP_DIGITS, whole = (precision - scale) / GROUP_DIGITS + 1,
-             fraction = scale / GROUP_DIGITS, more = scale % GROUP_DIGITS, n = 0;
-    v[n++] = group(&g, left); /* 0 when there is no such group */
-    while (n < whole + fraction)
-        v[n++] = group(&g, GROUP_DIGITS);
-    uint32_t last = group(&g, more);
+    unsigned left = (precision - scale) % GROUP_DIGITS, whole = (precision - scale) / GROUP_DIGITS,
+             fraction = scale / GROUP_DIGITS, more = scale % GROUP_DIGITS;
+    uint8_t *to = (uint8_t *)out, *first;
+    *to = '-';
+    to += g.negative;                      /* taken back when the number is 0 */
+    uint32_t v = group(&g, left), any = v; /* 0 when there is no such group */
+    first = to;
+    for (; whole > 0 && v == 0; whole--)
+        any = v = group(&g, GROUP_DIGITS);
+    to = put_first(to, v);
+    for (; whole > 0; whole--) {
+        v = group(&g, GROUP_DIGITS);
+        to = digits_put(to, v, GROUP_DIGITS);
+    }
+    if (scale != 0)
+        *to++ = '.';
+    for (; fraction > 0; fraction--) {
+        any |= v = group(&g, GROUP_DIGITS);
+        to = digits_put(to, v, GROUP_DIGITS);
+    }
+    any |= v = group(&g, more);
+    to = digits_put(to, v, more);
     if (g.bad) {
         cur_fail(c, "not a DECIMAL: too many digits in a group");
         return 0;
     }
-    for (unsigned i = 0; i < n; i++)
-        any |= v[i];
-    char *to = out;
-    if (g.negative && (any | last) != 0)
-        *to++ = '-';
-    unsigned i = 0;
-    while (i + 1 < whole && v[i] == 0)
-        i++;
-    to = put_short_group(to, v[i++]);
-    while (i < whole)
-        to = put_group(to, v[i++], GROUP_DIGITS);
-    if (scale != 0)
-        *to++ = '.';
-    while (i < n)
-        to = put_group(to, v[i++], GROUP_DIGITS);
-    return (size_t)(put_group(to, last, more) - out);
+    size_t n = (size_t)(to - (uint8_t *)out);
+    if (g.negative && any == 0) {
+        n--;
+        memmove(out, first, n);
+    }
+    return n;
 }

@@ -59,8 +59,16 @@ enum { ROW_US_PER_SECOND = 1000000 };
 /* row_temporal.c. scale: fractional digits, 0..6. False and c->why for what is no date or time. */
 unsigned row_temporal_bytes(uint8_t type, unsigned scale);
 bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val *out);
+enum { ROW_HOURS_MAX = 838 };
 /* MySQL's 64-bit packed forms, as JSON documents hold them; false: not sane. */
-bool row_packed_time(int64_t packed, int64_t *us);
+static inline bool row_packed_time(int64_t packed, int64_t *us)
+{
+    uint64_t v = packed < 0 ? 0 - (uint64_t)packed : (uint64_t)packed;
+    uint64_t hours = v >> 36, min = v >> 30 & 63, sec = v >> 24 & 63, usec = v & 0xffffff;
+    int64_t all = (int64_t)(((hours * 60 + min) * 60 + sec) * ROW_US_PER_SECOND + usec);
+    *us = packed < 0 ? -all : all;
+    return hours <= ROW_HOURS_MAX && min <= 59 && sec <= 59 && usec < ROW_US_PER_SECOND;
+}
 static inline bool row_packed_datetime(int64_t packed)
 {
     /* The packing (value.h) has no room for a day beyond 31, nor, being divided by 13, for a month beyond 12. */
@@ -92,6 +100,22 @@ static inline bool row_timestamp2(uint64_t be, unsigned fraction, int64_t *insta
     *instant = (int64_t)((be >> 32) * ROW_US_PER_SECOND + us); /* unsigned: MariaDB 11.5 counts up to 2106 */
     return us < ROW_US_PER_SECOND;
 }
+static inline bool row_time2(uint64_t be, unsigned fraction, int64_t *us)
+{
+    int64_t packed;
+    if (fraction == 3) { /* one number of 6 bytes */
+        packed = (int64_t)(be >> 16) - 0x800000000000;
+    } else { /* a negative time's fraction counts up from the next whole second below */
+        int64_t whole = (int64_t)(be >> 40) - 0x800000;
+        int64_t part = fraction == 0 ? 0 : (int64_t)(be << 24 >> (64 - 8 * fraction));
+        if (whole < 0 && part != 0) {
+            whole++;
+            part -= fraction == 1 ? 0x100 : 0x10000;
+        }
+        packed = whole * 0x1000000 + part * row_us_of_unit(fraction);
+    }
+    return row_packed_time(packed, us);
+}
 static inline bool row_date(uint32_t d, int64_t *packed)
 {
     uint64_t year = d >> 9, month = d >> 5 & 15, day = d & 31;
@@ -102,6 +126,8 @@ static inline bool row_date(uint32_t d, int64_t *packed)
 /* row_decimal.c. 0: precision and scale are not sane. */
 unsigned row_decimal_bytes(unsigned precision, unsigned scale);
 bool row_decimal_decode64(struct cur *c, unsigned precision, unsigned scale, int64_t *unscaled); /* precision <= 18 */
+/* The same of one that takes at most 8 bytes. be: they at the top, what is below is arbitrary. False: no DECIMAL. */
+bool row_decimal64(uint64_t be, unsigned precision, unsigned scale, int64_t *unscaled);
 /* A column has 65 digits at most; a JSON document's decimal states whole groups of nine, at most nine of them. */
 enum {
     ROW_DECIMAL_DIGITS_MAX = 81,

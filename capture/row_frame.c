@@ -33,11 +33,13 @@ enum way {
     WAY_UTF8,
     WAY_BYTES,
     WAY_JSON,
-    WAY_DECIMAL, /* with more digits than 64 bits have */
-    WAY_DECIMAL64,
+    WAY_DECIMAL,   /* with more digits than 64 bits have */
+    WAY_DECIMAL64, /* in at most 8 bytes */
+    WAY_BIT,
     WAY_DATE,
     WAY_DATETIME,
     WAY_TIMESTAMP,
+    WAY_TIME,
     WAY_TEMPORAL /* another one */
 };
 
@@ -74,10 +76,13 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
     case WT_DOUBLE:
         return (struct plan){ WAY_FLOAT, 8, false, false };
     case WT_NEWDECIMAL:
-        return (struct plan){ col_kind_of(col).phys == PHYS_STR ? WAY_DECIMAL : WAY_DECIMAL64,
-                              (uint8_t)row_decimal_bytes(col->precision, col->scale), false, false };
+        n = (uint8_t)row_decimal_bytes(col->precision, col->scale);
+        return (struct plan){ col_kind_of(col).phys == PHYS_STR ? WAY_DECIMAL
+                              : n <= LOAD                       ? WAY_DECIMAL64
+                                                                : WAY_ANY,
+                              n, false, false };
     case WT_BIT:
-        return (struct plan){ WAY_ANY, n, false, false };
+        return (struct plan){ WAY_BIT, n, false, false };
     case WT_ENUM:
         return (struct plan){ WAY_ENUM, n, false, false };
     case WT_SET:
@@ -108,6 +113,8 @@ static struct plan plan_of(const struct wire_column *w, const struct column *col
         return (struct plan){ WAY_DATETIME, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
     case WT_TIMESTAMP2:
         return (struct plan){ WAY_TIMESTAMP, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
+    case WT_TIME2:
+        return (struct plan){ WAY_TIME, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
     default:
         return (struct plan){ WAY_TEMPORAL, (uint8_t)row_temporal_bytes(w->type, col->scale), false, false };
     }
@@ -147,7 +154,7 @@ APART bool put_json(struct put *x, struct bytes json, struct frame_part *part)
     struct err ignored;
     size_t before = part->b.n;
     if ((part->b.cap - before < json.n * 2 && !buf_grow(&part->b, json.n * 2)) ||
-        !json_binary_text(json, &part->b, &ignored))
+        !json_binary_text_within(json, x->end, &part->b, &ignored))
         return false;
     x->bytes += part->b.n - before;
     return frame_part_varint(&part->a, part->b.n - before, &x->bytes);
@@ -162,15 +169,6 @@ APART const uint8_t *put_decimal(struct put *x, unsigned i, const uint8_t *at, s
     part->b.n += n;
     x->bytes += n;
     return n != 0 && frame_part_varint(&part->a, n, &x->bytes) ? c.p : NULL;
-}
-
-APART const uint8_t *put_decimal64(struct put *x, unsigned i, const uint8_t *at, struct frame_part *part)
-{
-    struct cur c = { x->start, at, x->end, NULL, 0 };
-    int64_t v;
-    bool ok = row_decimal_decode64(&c, x->col[i].precision, x->col[i].scale, &v) &&
-              frame_part_int(part, (uint64_t)v, &x->bytes);
-    return ok ? c.p : NULL;
 }
 
 APART const uint8_t *put_temporal(struct put *x, unsigned i, const uint8_t *at, struct frame_part *part)
@@ -215,13 +213,22 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
     case WAY_FLOAT:
         return frame_part_float(part, word, (unsigned)n, bytes) ? at + n : NULL;
     case WAY_DECIMAL64:
-        return put_decimal64(x, i, at, part);
+        return row_decimal64(be, x->col[i].precision, x->col[i].scale, &v) && frame_part_int(part, (uint64_t)v, bytes)
+                   ? at + n
+                   : NULL;
+    case WAY_BIT:
+        be >>= unused;
+        if (x->col[i].length < 64 && be >> x->col[i].length != 0)
+            return NULL;
+        return frame_part_int(part, be, bytes) ? at + n : NULL;
     case WAY_DATE:
         return row_date((uint32_t)(word & 0xffffff), &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
     case WAY_DATETIME:
         return row_datetime2(be, (unsigned)n - 5, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
     case WAY_TIMESTAMP:
         return row_timestamp2(be, (unsigned)n - 4, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
+    case WAY_TIME:
+        return row_time2(be, (unsigned)n - 3, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
     case WAY_TEMPORAL:
         return put_temporal(x, i, at, part);
     case WAY_DECIMAL:
@@ -256,6 +263,7 @@ struct image {
     struct bytes present, nulls;
     bool whole, full; /* has all columns; and none of them is NULL */
     unsigned k;       /* of the columns looked at so far, those that it has */
+    uint64_t ahead;   /* of nulls, bits of the next columns */
 };
 
 /* Moves *at to the values. */
@@ -275,13 +283,27 @@ static bool image_open(const struct put *x, struct bytes present, unsigned npres
     return true;
 }
 
+/* Bits of nulls from column i on, which 64 divides. */
+static uint64_t nulls_from(const struct image *m, unsigned i)
+{
+    uint64_t bits = 0;
+    size_t left = m->nulls.n - i / 8;
+    memcpy(&bits, m->nulls.p + i / 8, left < sizeof bits ? left : sizeof bits);
+    return le64toh(bits);
+}
+
 /* Of the columns in order. */
-static inline uint8_t image_state(struct image *m, unsigned i)
+HOT uint8_t image_state(struct image *m, unsigned i)
 {
     if (m->full)
         return ST_VALUE;
-    if (m->whole)
-        return is_set(m->nulls, i) ? ST_NULL : ST_VALUE;
+    if (m->whole) {
+        if (i % 64 == 0)
+            m->ahead = nulls_from(m, i);
+        unsigned null = m->ahead & 1;
+        m->ahead >>= 1;
+        return null != 0 ? ST_NULL : ST_VALUE;
+    }
     if (!is_set(m->present, i))
         return ST_ABSENT;
     return is_set(m->nulls, m->k++) ? ST_NULL : ST_VALUE;

@@ -6,8 +6,6 @@
  * the old ones. */
 #include "row_decode.h"
 
-enum { HOURS_MAX = 838 };
-
 unsigned row_temporal_bytes(uint8_t type, unsigned scale)
 {
     unsigned fraction = (scale + 1) / 2;
@@ -39,38 +37,11 @@ static bool sane(struct civil c)
 
 static bool time_of(unsigned hours, unsigned min, unsigned sec, uint32_t usec, bool negative, int64_t *us)
 {
-    if (hours > HOURS_MAX || min > 59 || sec > 59 || usec >= ROW_US_PER_SECOND)
+    if (hours > ROW_HOURS_MAX || min > 59 || sec > 59 || usec >= ROW_US_PER_SECOND)
         return false;
     int64_t v = (((int64_t)hours * 60 + min) * 60 + sec) * ROW_US_PER_SECOND + usec;
     *us = negative ? -v : v;
     return true;
-}
-
-bool row_packed_time(int64_t packed, int64_t *us)
-{
-    bool negative = packed < 0;
-    uint64_t v = negative ? 0 - (uint64_t)packed : (uint64_t)packed;
-    uint64_t hms = v >> 24;
-    if (hms >> 12 > HOURS_MAX)
-        return false;
-    return time_of((unsigned)(hms >> 12), hms >> 6 & 63, hms & 63, v & 0xffffff, negative, us);
-}
-
-static bool decode_time2(struct cur *c, unsigned fraction, int64_t *us)
-{
-    int64_t packed;
-    if (fraction == 3) { /* one number of 6 bytes */
-        packed = (int64_t)cur_be(c, 6) - 0x800000000000;
-    } else { /* a negative time's fraction counts up from the next whole second below */
-        int64_t whole = (int64_t)cur_be(c, 3) - 0x800000;
-        int64_t part = (int64_t)cur_be(c, fraction);
-        if (whole < 0 && part != 0) {
-            whole++;
-            part -= fraction == 1 ? 0x100 : 0x10000;
-        }
-        packed = whole * 0x1000000 + part * row_us_of_unit(fraction);
-    }
-    return row_packed_time(packed, us);
 }
 
 static struct civil old_datetime(uint64_t digits) /* YYYYMMDDhhmmss */
@@ -107,7 +78,7 @@ bool row_temporal_decode(struct cur *c, uint8_t type, unsigned scale, struct val
     }
     case WT_TIME2:
         out->kind = VAL_TIME;
-        ok = decode_time2(c, fraction, &out->u.i64);
+        ok = row_time2(cur_be(c, 3 + fraction) << (40 - 8 * fraction), fraction, &out->u.i64);
         break;
     case WT_TIMESTAMP:
         out->kind = VAL_INSTANT;

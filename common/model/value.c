@@ -8,13 +8,15 @@
  *   days <-> civil    Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms" (eras of 400 years from 1 March) */
 #include "value.h"
 
+#include "digits.h"
+
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { US_PER_SECOND = 1000000, DIGITS_U64 = 20, DECIMAL_DIGITS = 65 };
+enum { US_PER_SECOND = 1000000, DECIMAL_DIGITS = 65 };
 
 int64_t civil_pack(struct civil c)
 {
@@ -153,45 +155,16 @@ const char *val_kind_name(uint8_t kind)
     return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
 }
 
-/* At least `width` digits, at most DIGITS_U64, zeros in front. Not printf: this runs once per printed number of every row. */
+/* At least `width` digits, at most DIGITS_U64, zeros in front. */
 static void put_digits(struct buf *out, uint64_t v, unsigned width)
 {
-    static const char pairs[] =
-        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-        "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-    static const uint64_t powers[DIGITS_U64] = { 0, /* 0 has a digit, too */
-                                                 UINT64_C(10),
-                                                 UINT64_C(100),
-                                                 UINT64_C(1000),
-                                                 UINT64_C(10000),
-                                                 UINT64_C(100000),
-                                                 UINT64_C(1000000),
-                                                 UINT64_C(10000000),
-                                                 UINT64_C(100000000),
-                                                 UINT64_C(1000000000),
-                                                 UINT64_C(10000000000),
-                                                 UINT64_C(100000000000),
-                                                 UINT64_C(1000000000000),
-                                                 UINT64_C(10000000000000),
-                                                 UINT64_C(100000000000000),
-                                                 UINT64_C(1000000000000000),
-                                                 UINT64_C(10000000000000000),
-                                                 UINT64_C(100000000000000000),
-                                                 UINT64_C(1000000000000000000),
-                                                 UINT64_C(10000000000000000000) };
-    unsigned n = 1;
-    while (n < DIGITS_U64 && v >= powers[n])
-        n++;
+    unsigned n = digits_of(v);
     if (n < width)
         n = width;
     if (n > out->cap - out->n && !buf_grow(out, n))
         return;
-    uint8_t *at = out->p + out->n + n;
+    digits_put(out->p + out->n, v, n);
     out->n += n;
-    for (; n >= 2; n -= 2, v /= 100)
-        memcpy(at -= 2, pairs + 2 * (v % 100), 2);
-    if (n == 1)
-        at[-1] = (uint8_t)('0' + v);
 }
 
 void u64_text(uint64_t v, struct buf *out)

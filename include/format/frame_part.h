@@ -35,7 +35,7 @@ struct frame_part {
     struct buf b;       /* string bytes */
 };
 
-enum { FRAME_PART_SLACK = 32 }; /* short strings are copied in whole steps of up to so many bytes */
+enum { FRAME_PART_SLACK = 64 }; /* short strings are copied in whole steps of up to so many bytes */
 
 void frame_part_free(struct frame_part *p);
 /* Empty again. Memory beyond keep bytes a stream goes back; returns what stays. */
@@ -54,35 +54,42 @@ void frame_part_write_states(const struct frame_part *p, uint8_t flag, uint32_t 
 /* The state of row number row. With ST_VALUE, the value follows by one of the functions below. */
 FRAME_PART_HOT bool frame_part_state(struct frame_part *p, uint32_t row, uint8_t st)
 {
-    return p->mode == st || frame_part_state_apart(p, row, st); /* an empty part's mode is ST_VALUE */
+    if (p->mode == st) /* an empty part's mode is ST_VALUE */
+        return true;
+    if (p->mode != ST_PACKED || p->states.n == p->states.cap)
+        return frame_part_state_apart(p, row, st);
+    p->states.p[p->states.n++] = st;
+    return true;
 }
 
-/* LEB128; size: its bytes are added. */
+/* LEB128 at q, where there is room for 10 bytes. Returns how many it takes. */
+FRAME_PART_HOT size_t frame_part_leb128(uint8_t *q, uint64_t x)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (x >> 56 == 0) { /* groups of seven bits move apart, all at once; how many there are is hard to foretell */
+        if (x >> 28 != 0)
+            x += (x & 0xfffffff0000000) * 15;
+        x += (x & 0x0fffc0000fffc000) * 3;
+        x += x & 0x3f803f803f803f80;
+        unsigned top = (63 - (unsigned)__builtin_clzll(x | 1)) & 56; /* in front of the last byte's bits */
+        x |= UINT64_C(0x0080808080808080) >> (56 - top);
+        memcpy(q, &x, 8);
+        return top / 8 + 1;
+    }
+#endif
+    uint8_t *at = q;
+    for (; x >= 0x80; x >>= 7)
+        *at++ = (uint8_t)(x | 0x80);
+    *at++ = (uint8_t)x;
+    return (size_t)(at - q);
+}
+
+/* The same behind what there is; size: its bytes are added. */
 FRAME_PART_HOT bool frame_part_varint(struct buf *to, uint64_t x, size_t *size)
 {
     if (to->cap - to->n < 10 && !buf_grow(to, 10))
         return false;
-    uint8_t *q = to->p + to->n;
-    size_t n = 1;
-    if (x < 0x80) {
-        *q = (uint8_t)x;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    } else if (x >> 56 ==
-               0) { /* groups of seven bits move apart, all at once; how many there are is hard to foretell */
-        n = (unsigned)(70 - __builtin_clzll(x)) / 7;
-        x = (x & 0xfffffff) | (x & 0xfffffff0000000) << 4;
-        x = (x & 0x00003fff00003fff) | (x & 0x0fffc0000fffc000) << 2;
-        x = (x & 0x007f007f007f007f) | (x & 0x3f803f803f803f80) << 1;
-        x |= 0x8080808080808080 & ((UINT64_C(1) << (8 * n - 8)) - 1);
-        memcpy(q, &x, 8);
-#endif
-    } else {
-        uint8_t *at = q;
-        for (; x >= 0x80; x >>= 7)
-            *at++ = (uint8_t)(x | 0x80);
-        *at++ = (uint8_t)x;
-        n = (size_t)(at - q);
-    }
+    size_t n = frame_part_leb128(to->p + to->n, x);
     to->n += n;
     *size += n;
     return true;
@@ -112,7 +119,9 @@ FRAME_PART_HOT bool frame_part_str(struct frame_part *p, const uint8_t *s, size_
     struct buf *b = &p->b;
     if (b->cap - b->n < n + FRAME_PART_SLACK && !buf_grow(b, n + FRAME_PART_SLACK))
         return false;
-    if (n <= FRAME_PART_SLACK && readable >= FRAME_PART_SLACK)
+    if (n <= FRAME_PART_SLACK / 2 && readable >= FRAME_PART_SLACK / 2)
+        memcpy(b->p + b->n, s, FRAME_PART_SLACK / 2);
+    else if (n <= FRAME_PART_SLACK && readable >= FRAME_PART_SLACK)
         memcpy(b->p + b->n, s, FRAME_PART_SLACK);
     else if (n != 0)
         memcpy(b->p + b->n, s, n);

@@ -1,12 +1,14 @@
 /* test_base.c - err, bytes, buf, arena, slog. Varint spellings: Protocol Buffers encoding guide. */
 #include "arena.h"
 #include "buf.h"
+#include "digits.h"
 #include "fault.h"
 #include "slog.h"
 #include "unit.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -270,9 +272,30 @@ static void test_fault(void)
 #endif
 }
 
+/* Around each power of ten, with zeros in front and without. */
+static void test_digits(void)
+{
+    for (unsigned i = 0; i < DIGITS_U64; i++) {
+        uint64_t power = i == 0 ? 1 : digit_powers[i];
+        for (int d = -1; d <= 1; d++) {
+            uint64_t v = power + (uint64_t)d;
+            char want[64];
+            uint8_t got[64] = { 0 };
+            int n = snprintf(want, sizeof want, "%llu", (unsigned long long)v);
+            CHECK((int)digits_of(v) == n, "%s has %u digits", want, digits_of(v));
+            uint8_t *end = digits_put(got, v, digits_of(v));
+            CHECK(end == got + n && strcmp((char *)got, want) == 0, "want %s, got %s", want, (char *)got);
+            snprintf(want, sizeof want, "%025llu", (unsigned long long)v);
+            (void)digits_put(got, v, 25);
+            CHECK(strcmp((char *)got, want) == 0, "want %s, got %s", want, (char *)got);
+        }
+    }
+}
+
 int main(void)
 {
     test_err();
+    test_digits();
     test_varint();
     test_cursor();
     test_buf();

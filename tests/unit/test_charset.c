@@ -197,6 +197,63 @@ static void ascii(void)
     }
 }
 
+/* The length of the valid prefix, by decoding each character. */
+static size_t decoded(const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n) {
+        unsigned len = p[i] < 0x80 ? 1 : p[i] < 0xc0 ? 0 : p[i] < 0xe0 ? 2 : p[i] < 0xf0 ? 3 : p[i] < 0xf8 ? 4 : 0;
+        uint32_t code = len == 1 ? p[i] : len == 0 ? 0 : p[i] & (0x7fU >> len);
+        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        if (len == 0 || len > n - i)
+            return i;
+        for (unsigned k = 1; k < len; k++) {
+            if ((p[i + k] & 0xc0) != 0x80)
+                return i;
+            code = code << 6 | (p[i + k] & 0x3fU);
+        }
+        if ((len > 1 && code < least[len]) || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+            return i;
+        i += len;
+    }
+    return i;
+}
+
+/* Texts of valid characters, whole ones and with a byte that is another: of any length, so that characters lie across each border of blocks. */
+static void utf8(void)
+{
+    static const char *const chars[] = { "a",      "~",      "é",          "\u07ff", "\u0800",    "東", "\xed\x9f\xbf",
+                                         "\ue000", "\uffff", "\U00010000", "🙂",   "\U0010ffff" };
+    static const uint8_t odd[] = { 0,    0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf,
+                                   0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf8, 0xff };
+    unsigned seed = 1;
+    for (unsigned round = 0; round < 20000; round++) {
+        size_t most = round % 70, n = 0;
+        uint8_t text[80];
+        for (;;) {
+            seed = seed * 1103515245 + 12345;
+            const char *c = chars[(round % 3 == 0 ? 0 : seed >> 16) % (sizeof chars / sizeof *chars)];
+            if (n + strlen(c) > most)
+                break;
+            memcpy(text + n, c, strlen(c));
+            n += strlen(c);
+        }
+        uint8_t *exact = malloc(n == 0 ? 1 : n);
+        memcpy(exact, text, n);
+        CHECK(charset_utf8_valid(bytes_of(exact, n)) == n, "round %u: %zu bytes", round, n);
+        for (unsigned k = 0; k < sizeof odd && n != 0; k++) {
+            seed = seed * 1103515245 + 12345;
+            size_t at = (seed >> 16) % n;
+            uint8_t was = exact[at];
+            exact[at] = odd[k];
+            size_t want = decoded(exact, n), got = charset_utf8_valid(bytes_of(exact, n));
+            CHECK(got == want, "round %u: 0x%02x at %zu of %zu: %zu, want %zu", round, odd[k], at, n, got, want);
+            exact[at] = was;
+        }
+        free(exact);
+    }
+}
+
 static void *in_thread(void *arg) /* its own iconv handle, freed with it */
 {
     struct arena *a = arena_new(0);
@@ -219,6 +276,7 @@ int main(void)
     conversions();
     replacing();
     ascii();
+    utf8();
     pthread_t t[2];
     bool ok[2];
     for (int i = 0; i < 2; i++)

@@ -673,8 +673,26 @@ static void table(void)
     CHECK(relation_table_find(&t, 1) == NULL, "empty table");
 }
 
+/* Each number of bits, as buf_varint writes it. */
+static void varints(void)
+{
+    for (unsigned bits = 0; bits <= 64; bits++) {
+        for (int d = -2; d <= 1; d++) {
+            uint64_t v = (bits == 64 ? 0 : UINT64_C(1) << bits) + (uint64_t)d;
+            struct buf want = { 0 }, got = { 0 };
+            size_t size = 0;
+            buf_varint(&want, v);
+            CHECK(frame_part_varint(&got, v, &size) && size == want.n && bytes_eq(buf_view(&want), buf_view(&got)),
+                  "2^%u %d: %zu bytes, want %zu", bits, d, got.n, want.n);
+            buf_free(&want);
+            buf_free(&got);
+        }
+    }
+}
+
 int main(void)
 {
+    varints();
     table();
     fields();
     refusals();
