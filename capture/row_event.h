@@ -64,6 +64,8 @@ struct row_reader { /* one rows event */
     struct bytes present_old, present_new; /* column bitmaps */
     struct buf inflated;                   /* MariaDB compressed rows */
     unsigned row;                          /* number of the row in the event, for messages */
+    unsigned columns_from;                 /* row_frame.c: before that row, one by one */
+    unsigned by_columns;                   /* of the rows so far, those that came many at once */
     unsigned npresent_old, npresent_new;   /* bits set in them */
     struct bytes *json_old;                /* PARTIAL_UPDATE_ROWS: by column, the row's documents before; else NULL */
 };

@@ -3,45 +3,12 @@
 #include "row_frame.h"
 
 #include "charset.h"
-#include "frame_part.h"
 #include "json_binary.h"
-#include "row_decode.h"
+#include "row_put.h"
 
-enum { LOAD = 8, ARENA_MOST = 256 * 1024 };
+enum { LOAD = ROW_LOAD, ARENA_MOST = 256 * 1024, FEW = 4 };
 #define HOT static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline)) /* so that the hot ways keep their registers */
-
-struct put {
-    const struct wire_column *wire;
-    const struct column *col;
-    const uint8_t *start, *end; /* of the event's rows */
-    struct frame_rows rows;
-    struct arena *arena;
-    size_t bytes; /* of the row's values, but for those that put_value counts itself */
-};
-
-/* How wire_column.way gets a value into a frame. */
-enum way {
-    WAY_ANY, /* by row_value_decode */
-    WAY_INT,
-    WAY_UINT,
-    WAY_YEAR,
-    WAY_ENUM,
-    WAY_SET,
-    WAY_FLOAT,
-    WAY_ASCII, /* a text, as long as it is ASCII */
-    WAY_UTF8,
-    WAY_BYTES,
-    WAY_JSON,
-    WAY_DECIMAL,   /* with more digits than 64 bits have */
-    WAY_DECIMAL64, /* in at most 8 bytes */
-    WAY_BIT,
-    WAY_DATE,
-    WAY_DATETIME,
-    WAY_TIMESTAMP,
-    WAY_TIME,
-    WAY_TEMPORAL /* another one */
-};
 
 static uint8_t text_way(const struct wire_column *w)
 {
@@ -139,6 +106,8 @@ APART const uint8_t *put_any(struct put *x, unsigned i, const uint8_t *at, struc
     uint64_t *replaced = x->wire[i].replaced, before = replaced == NULL ? 0 : *replaced;
     struct val v;
     struct err ignored;
+    if (arena_used(x->arena) > ARENA_MOST) /* a value is only there until it is in the part */
+        arena_reset(x->arena);
     if (!row_value_decode(&c, &x->wire[i], &x->col[i], x->arena, &v, &ignored) || v.kind != kind.kind ||
         (v.kind == VAL_DEC64 && v.scale != kind.scale))
         return NULL;
@@ -187,48 +156,29 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
     if (left < LOAD)
         return put_any(x, i, at, part);
     unsigned unused = 64 - 8 * (unsigned)n;
-    uint64_t word;
-    int64_t v;
+    uint64_t word, v;
     memcpy(&word, at, LOAD);
-    uint64_t be = be64toh(word);
     word = le64toh(word);
     switch ((enum way)w->way) {
+#define INTEGER(way)                                                                                                   \
+    case way:                                                                                                          \
+        return row_int_value(way, w, &x->col[i], word, &v) && frame_part_int(part, v, bytes) ? at + n : NULL;
+        INTEGER(WAY_INT)
+        INTEGER(WAY_UINT)
+        INTEGER(WAY_YEAR)
+        INTEGER(WAY_ENUM)
+        INTEGER(WAY_SET)
+        INTEGER(WAY_BIT)
+        INTEGER(WAY_DECIMAL64)
+        INTEGER(WAY_DATE)
+        INTEGER(WAY_DATETIME)
+        INTEGER(WAY_TIMESTAMP)
+        INTEGER(WAY_TIME)
+#undef INTEGER
     case WAY_ANY:
         return put_any(x, i, at, part);
-    case WAY_INT:
-        return frame_part_int(part, (uint64_t)((int64_t)(word << unused) >> unused), bytes) ? at + n : NULL;
-    case WAY_UINT:
-        return frame_part_int(part, word << unused >> unused, bytes) ? at + n : NULL;
-    case WAY_YEAR:
-        word &= 0xff;
-        return frame_part_int(part, word == 0 ? 0 : 1900 + word, bytes) ? at + n : NULL;
-    case WAY_ENUM:
-        word = word << unused >> unused;
-        return word <= x->col[i].nlabels && frame_part_int(part, word, bytes) ? at + n : NULL;
-    case WAY_SET:
-        word = word << unused >> unused;
-        if (x->col[i].nlabels < 64 && word >> x->col[i].nlabels != 0)
-            return NULL;
-        return frame_part_int(part, word, bytes) ? at + n : NULL;
     case WAY_FLOAT:
         return frame_part_float(part, word, (unsigned)n, bytes) ? at + n : NULL;
-    case WAY_DECIMAL64:
-        return row_decimal64(be, x->col[i].precision, x->col[i].scale, &v) && frame_part_int(part, (uint64_t)v, bytes)
-                   ? at + n
-                   : NULL;
-    case WAY_BIT:
-        be >>= unused;
-        if (x->col[i].length < 64 && be >> x->col[i].length != 0)
-            return NULL;
-        return frame_part_int(part, be, bytes) ? at + n : NULL;
-    case WAY_DATE:
-        return row_date((uint32_t)(word & 0xffffff), &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
-    case WAY_DATETIME:
-        return row_datetime2(be, (unsigned)n - 5, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
-    case WAY_TIMESTAMP:
-        return row_timestamp2(be, (unsigned)n - 4, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
-    case WAY_TIME:
-        return row_time2(be, (unsigned)n - 3, &v) && frame_part_int(part, (uint64_t)v, bytes) ? at + n : NULL;
     case WAY_TEMPORAL:
         return put_temporal(x, i, at, part);
     case WAY_DECIMAL:
@@ -251,6 +201,11 @@ HOT const uint8_t *put_value(struct put *x, unsigned i, const uint8_t *at, struc
     }
     bool ok = w->way == WAY_JSON ? put_json(x, s, part) : frame_part_str(part, s.p, s.n, left, bytes);
     return ok ? s.p + s.n : NULL;
+}
+
+const uint8_t *row_put_value(struct put *x, unsigned i, const uint8_t *at, struct frame_part *part)
+{
+    return put_value(x, i, at, part, &x->bytes);
 }
 
 static inline bool is_set(struct bytes bitmap, unsigned i)
@@ -365,9 +320,8 @@ static bool find_old(const struct put *x, const struct row_reader *r, const uint
     return true;
 }
 
-/* Values that differ as bytes may still be the same value, as two ways to store one JSON document. *_before: strings so far. */
-static bool same_value(const struct frame_part *n, size_t n_before, const struct frame_part *o, size_t o_before,
-                       uint8_t phys)
+bool row_same_value(const struct frame_part *n, size_t n_before, const struct frame_part *o, size_t o_before,
+                    uint8_t phys)
 {
     size_t len = n->b.n - n_before, width = phys == PHYS_F32 ? 4 : 8;
     if (phys == PHYS_INT)
@@ -415,7 +369,7 @@ static const uint8_t *put_update(struct put *x, const struct row_reader *r, stru
         if ((old == ST_VALUE && put_value(x, i, values[i], o, &bytes) == NULL) ||
             !frame_part_state(o, x->rows.old_row, old))
             break;
-        if (old == ST_VALUE && st == ST_VALUE && same_value(n, n_before, o, o_before, x->rows.kinds[i].phys)) {
+        if (old == ST_VALUE && st == ST_VALUE && row_same_value(n, n_before, o, o_before, x->rows.kinds[i].phys)) {
             frame_part_undo(o, x->rows.kinds[i].phys, x->rows.old_row, &bytes);
             if (!frame_part_state(o, x->rows.old_row, ST_SAME))
                 break;
@@ -440,15 +394,22 @@ unsigned row_frame_rows(struct row_reader *r, struct frame_builder *b, size_t fr
     if (!frame_rows_open(b, r->def->rel, &x.rows))
         return 0;
     do {
-        if (arena_used(a) > ARENA_MOST)
-            arena_reset(a);
+        const uint8_t *from = r->c.p;
         x.bytes = 0;
-        const uint8_t *at = r->change == ROW_UPDATE ? put_update(&x, r, b, r->c.p) : put_image(&x, r, b, r->c.p);
+        const uint8_t *at = r->change == ROW_UPDATE ? put_update(&x, r, b, from) : put_image(&x, r, b, from);
         if (at == NULL || !frame_rows_close(b, ops[r->change], &x.rows, x.bytes))
             break;
         r->c.p = at;
         r->row++;
         n++;
+        /* One row says how many may follow. */
+        while (r->row >= r->columns_from && r->c.end - r->c.p >= FEW * (at - from) &&
+               frame_builder_size(b) < frame_size) {
+            unsigned more = row_columns(&x, r, b, frame_size);
+            if (more == 0)
+                break;
+            n += more;
+        }
     } while (r->c.p != r->c.end && frame_builder_size(b) < frame_size);
     return n;
 }

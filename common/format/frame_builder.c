@@ -417,6 +417,11 @@ static struct rel_build *build_find(struct frame_builder *b, const struct relati
     return b->builds[b->known.n - 1] = rb;
 }
 
+static size_t relation_size(const struct relation *rel) /* what it takes of a frame besides its values */
+{
+    return 10 + 4 * (size_t)rel->ncols;
+}
+
 static bool build_use(struct frame_builder *b, struct rel_build *rb, struct err *err)
 {
     if (!rb->used) {
@@ -427,7 +432,7 @@ static bool build_use(struct frame_builder *b, struct rel_build *rb, struct err 
         rb->number = b->rels.n - 1;
         rb->used = true;
         b->by_number[rb->number] = rb;
-        b->size += 10 + 4 * (size_t)rb->rel->ncols;
+        b->size += relation_size(rb->rel);
     }
     b->last = rb;
     return true;
@@ -584,23 +589,36 @@ void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new
         frame_part_undo(&r->old_parts[i], r->kinds[i].phys, r->old_row, &ignored);
 }
 
-bool frame_rows_close(struct frame_builder *b, uint8_t op, struct frame_rows *r, size_t bytes)
+size_t frame_rows_size(const struct frame_rows *r, uint32_t n, size_t bytes)
+{
+    return bytes + (size_t)n * FRAME_RECORD_SIZE + (r->build->used ? 0 : relation_size(r->build->rel));
+}
+
+bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, uint32_t n, size_t bytes)
 {
     struct err ignored;
+    bool ok = build_use(b, r->build, &ignored);
+    for (; ok && n > 0; n--)
+        ok = add_done(b, op, r->build, &ignored);
+    if (!ok) {
+        rows_fail(b, r);
+        return false;
+    }
+    b->size += bytes;
+    r->new_row = r->build->n_new;
+    r->old_row = r->build->n_old;
+    return true;
+}
+
+bool frame_rows_close(struct frame_builder *b, uint8_t op, struct frame_rows *r, size_t bytes)
+{
     unsigned n = r->build->rel->ncols;
     /* Near the limit frame_add_* decides: it leaves room for what a part has besides its values, which size does not count. */
     if (b->nrecords == UINT32_MAX || b->size + bytes + 2 * (size_t)VALUE_MOST * n > FRAME_RAW_MAX) {
         frame_rows_undo(b, r, op == REC_DELETE ? 0 : n, op == REC_INSERT ? 0 : n);
         return false;
     }
-    b->size += bytes;
-    if (!build_use(b, r->build, &ignored) || !add_done(b, op, r->build, &ignored)) {
-        rows_fail(b, r);
-        return false;
-    }
-    r->new_row = r->build->n_new;
-    r->old_row = r->build->n_old;
-    return true;
+    return frame_rows_add(b, op, r, 1, bytes);
 }
 
 /* --- finishing --- */

@@ -90,6 +90,10 @@ bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct
 /* bytes: what its values took. False: it may be too large, or memory ran out; it is taken back, and frame_add_* knows. */
 bool frame_rows_close(struct frame_builder *b, uint8_t op /* REC_INSERT, REC_UPDATE, REC_DELETE */,
                       struct frame_rows *r, size_t bytes);
+/* What n rows whose values took so many bytes add to frame_builder_size. */
+size_t frame_rows_size(const struct frame_rows *r, uint32_t n, size_t bytes);
+/* As frame_rows_close for n rows at once; the caller has seen to it that they fit. False: memory ran out. */
+bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, uint32_t n, size_t bytes);
 /* Of the first new_cols and old_cols columns a state, and a value if it asks for one, was written. Where memory ran out while
  * writing, the builder says so from here on, until it is reset. */
 void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols);

@@ -127,6 +127,11 @@ FRAME_PART_HOT bool frame_part_str(struct frame_part *p, const uint8_t *s, size_
         memcpy(b->p + b->n, s, n);
     b->n += n;
     *size += n;
+    if (n < 0x80 && p->a.n < p->a.cap) { /* nearly always */
+        p->a.p[p->a.n++] = (uint8_t)n;
+        *size += 1;
+        return true;
+    }
     return frame_part_varint(&p->a, n, size);
 }
 

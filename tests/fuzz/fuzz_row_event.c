@@ -71,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 arena_reset(a);
             }
             row_reader_close(&r);
-            unsigned straight = 0;
-            if (both_ways_differ(&e, &fmt, defs, &replaced, a, &straight) != NULL)
+            unsigned straight = 0, columns = 0;
+            if (both_ways_differ(&e, &fmt, defs, &replaced, a, &straight, &columns) != NULL)
                 abort();
         }
         free(exact);

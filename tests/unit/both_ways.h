@@ -11,6 +11,7 @@
 struct both_ways {
     unsigned rows;     /* of the event, up to its end or to what fails */
     unsigned straight; /* of them by row_frame_rows */
+    unsigned columns;  /* of these, many at once */
     unsigned full;     /* of them, when the frame had BOTH_WAYS_FULL; 0: never */
     size_t size;       /* frame_builder_size */
     uint64_t replaced; /* texts (table_defs_replace_invalid) */
@@ -63,6 +64,7 @@ static bool both_ways_read(bool straight, const struct binlog_event *e, const st
         arena_reset(a);
     }
     out->size = frame_builder_size(b);
+    out->columns = r.by_columns;
     out->replaced = *replaced;
     if (!frame_builder_encode(b, &out->frame, &info, &err) || info.nchanges != out->rows)
         abort();
@@ -72,11 +74,11 @@ static bool both_ways_read(bool straight, const struct binlog_event *e, const st
     return true;
 }
 
-/* What is not the same: NULL when all is. *straight: how many rows came by row_frame_rows. Needs what table_defs_map
- * has made of e's table. */
+/* What is not the same: NULL when all is. *straight, *columns: how many rows came by row_frame_rows, and of them many at once. Needs what
+ * table_defs_map has made of e's table. */
 static const char *both_ways_differ(const struct binlog_event *e, const struct binlog_format *fmt,
                                     const struct table_defs *defs, uint64_t *replaced, struct arena *a,
-                                    unsigned *straight)
+                                    unsigned *straight, unsigned *columns)
 {
     struct both_ways one, two;
     bool opened = both_ways_read(false, e, fmt, defs, replaced, a, &one);
@@ -91,6 +93,7 @@ static const char *both_ways_differ(const struct binlog_event *e, const struct b
                       : one.replaced != two.replaced                                  ? "not as many texts replaced"
                                                                                       : NULL;
     *straight += two.straight;
+    *columns += two.columns;
     buf_free(&one.frame);
     buf_free(&two.frame);
     return why;

@@ -164,6 +164,7 @@ static bool take_all(void *ctx, struct bytes schema, struct bytes table)
     return true;
 }
 
+static unsigned columns; /* rows that came many at once */
 static unsigned nrows, straight; /* of the recorded events; those that took the short way into frames */
 
 /* Rows of one event into w (NULL: nowhere), and into frames in both ways. False with err. */
@@ -183,7 +184,7 @@ static bool read_rows(struct world *w, const struct binlog_event *e, const struc
     }
     if (opened)
         row_reader_close(&r);
-    const char *why = both_ways_differ(e, fmt, defs, NULL, a, w != NULL ? &straight : &by_cuts);
+    const char *why = both_ways_differ(e, fmt, defs, NULL, a, w != NULL ? &straight : &by_cuts, &columns);
     CHECK(why == NULL, "both ways into frames: %s", why);
     free(row);
     return ok;
@@ -322,7 +323,7 @@ static void never_straight(const struct binlog_event *e, const struct binlog_for
                            struct arena *a)
 {
     unsigned n = 0;
-    const char *why = both_ways_differ(e, fmt, defs, NULL, a, &n);
+    const char *why = both_ways_differ(e, fmt, defs, NULL, a, &n, &columns);
     CHECK(why == NULL && n == 0, "event %u: %s, %u rows by the short way", e->type, why == NULL ? "" : why, n);
 }
 

@@ -5,7 +5,7 @@
 
 #include "frame_any_row.h"
 
-enum { COLS = 20, ROWS = 12, TEXT_MOST = 300 };
+enum { COLS = 20, FEW_ROWS = 12, MANY_ROWS = 90, TEXT_MOST = 300 };
 
 struct kind {
     uint8_t type;
@@ -83,6 +83,7 @@ static const struct kind kinds[] = {
 };
 
 static struct any_rng rng;
+static bool tidy; /* nothing is wrong, nor has to be replaced */
 static unsigned below(unsigned n)
 {
     return any_below(&rng, n);
@@ -162,13 +163,13 @@ static void put_text(struct buf *out, const struct kind *k)
     size_t most = k->most < TEXT_MOST ? k->most : TEXT_MOST;
     size_t n = below(most > 40 && below(8) != 0 ? 41 : (unsigned)most + 1); /* most are short */
     uint8_t text[TEXT_MOST + 1];
-    if (k->most < 251 && below(200) == 0) /* longer than its column */
+    if (k->most < 251 && !tidy && below(200) == 0) /* longer than its column */
         n = most + 1;
     for (size_t i = 0; i < n; i++)
         text[i] = (uint8_t)(0x20 + below(95));
     if (n >= 2 && below(5) == 0)
         memcpy(text + below((unsigned)n - 1), k->collation == 255 ? "\xc3\xa9" : "\xa1\xe9", 2);
-    if (n != 0 && below(40) == 0)
+    if (n != 0 && !tidy && below(40) == 0)
         text[below((unsigned)n)] = 0xff; /* no character of utf8mb4, nor of tis620 */
     buf_le(out, n, k->bytes);
     buf_put(out, text, n);
@@ -187,7 +188,7 @@ static void put_value(struct buf *out, const struct kind *k)
     case GEN_CHOICE:
         while (n < sizeof k->good / sizeof *k->good && k->good[n] != NULL)
             n++;
-        put_hex(out, k->wrong != NULL && below(300) == 0 ? k->wrong : k->good[below(n)]);
+        put_hex(out, k->wrong != NULL && !tidy && below(300) == 0 ? k->wrong : k->good[below(n)]);
         return;
     }
 }
@@ -264,7 +265,7 @@ static bool all(void *ctx, struct bytes schema, struct bytes table)
     return true;
 }
 
-static unsigned rows, straight, failed;
+static unsigned rows, straight, columns, failed;
 static uint64_t replaced_all;
 
 /* Its first n bytes. */
@@ -276,7 +277,7 @@ static void try(const struct binlog_event *whole, size_t n, const struct table_d
     memcpy(exact, whole->body.p, n);
     struct binlog_event e = { .type = whole->type, .body = { exact, n } };
     struct both_ways one;
-    const char *why = both_ways_differ(&e, &fmt, defs, replaced, a, &straight);
+    const char *why = both_ways_differ(&e, &fmt, defs, replaced, a, &straight, &columns);
     CHECK(why == NULL, "seed %u, %zu of %zu bytes: %s", seed, n, whole->body.n, why);
     (void)both_ways_read(false, &e, &fmt, defs, replaced, a, &one);
     rows += one.rows;
@@ -290,7 +291,8 @@ static void any_event(unsigned seed)
 {
     rng = (struct any_rng){ seed * 2654435761u + 1 };
     const struct kind *cols[COLS];
-    unsigned ncols = 1 + below(COLS);
+    unsigned ncols = 1 + below(COLS), nrows = below(4) == 0 ? MANY_ROWS : FEW_ROWS;
+    tidy = below(3) == 0;
     enum row_change change = (enum row_change)below(3);
     struct binlog_format fmt = { 0 };
     struct table_defs *defs = table_defs_new();
@@ -317,7 +319,7 @@ static void any_event(unsigned seed)
     if (change == ROW_UPDATE)
         buf_put(&body, second.present, (ncols + 7) / 8);
     size_t head = body.n;
-    for (unsigned i = 0; i < ROWS; i++)
+    for (unsigned i = 0; i < nrows; i++)
         put_row(&body, cols, ncols, change, &first, &second);
     e = (struct binlog_event){ .type = (uint8_t)(EV_WRITE_ROWS_V1 + change), .body = buf_view(&body) };
     try(&e, body.n, defs, &replaced, a, seed);
@@ -334,6 +336,7 @@ int main(void)
     for (unsigned seed = 1; seed <= EVENTS; seed++)
         any_event(seed);
     CHECK(straight > rows / 2 && straight < rows, "%u of %u rows took the short way", straight, rows);
+    CHECK(columns > rows / 8 && columns < straight, "%u of %u rows came many at once", columns, rows);
     CHECK(failed > EVENTS && failed < EVENTS * 2 && replaced_all > 50, "%u events failed, %llu texts were replaced",
           failed, (unsigned long long)replaced_all);
     return UNIT_END();
