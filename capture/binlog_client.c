@@ -475,6 +475,16 @@ static enum fetch_result library_fetch(struct binlog_client *c, struct bytes *ev
     return FETCH_FAIL;
 }
 
+bool binlog_client_at_hand(struct binlog_client *c, struct bytes *event)
+{
+    struct bytes packet;
+    if (!c->own_reads || !packet_stream_at_hand(&c->packets, CLIENT_MAX_PACKET, PACKET_OK, &packet))
+        return false;
+    *event = bytes_of(packet.p + 1, packet.n - 1);
+    c->received += event->n;
+    return true;
+}
+
 enum fetch_result binlog_client_fetch(struct binlog_client *c, struct bytes *event, struct err *err)
 {
     enum fetch_result got = c->own_reads ? next_packet(c, event, err) : library_fetch(c, event, err);

@@ -71,6 +71,8 @@ enum fetch_result { FETCH_EVENT, FETCH_END /* the server ended the stream */, FE
 /* One whole event (packets joined, OK byte removed). The view is valid until the next call. ERR_NET transient for a lost connection or
  * a read timeout ("nothing for N s, not even a heartbeat"); the server's own errors keep its number in sys (1236 ...) and are not transient. */
 enum fetch_result binlog_client_fetch(struct binlog_client *c, struct bytes *event, struct err *err);
+/* The same, when a whole event was received already; false: nothing is said. */
+bool binlog_client_at_hand(struct binlog_client *c, struct bytes *event);
 /* True when a fetch would find bytes at once (socket or TLS layer); false means it might block. */
 bool binlog_client_pending(struct binlog_client *c);
 /* Waits until the source sends, `also` (a descriptor) can be read, or the time is over (-1: never). True: the source. */

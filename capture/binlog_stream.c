@@ -13,6 +13,8 @@ enum {
     EV_LAST_OLD = 22 /* types of MySQL 5.0 and its pre-releases end here */
 };
 
+#define APART static __attribute__((noinline)) /* so that dispatch(), which runs for every event, has nothing to save */
+
 bool binlog_stream_new(const struct binlog_stream_options *o, const struct source_pos *from, struct binlog_stream **out,
                        struct err *err)
 {
@@ -105,7 +107,7 @@ static bool check_gtid(const struct binlog_stream *s, const struct ev_gtid *g, s
     return true;
 }
 
-static enum stream_step on_gtid(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+APART enum stream_step on_gtid(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
     const struct ev_gtid *g = &s->gtid;
     if (s->state != TXN_NONE)
@@ -122,7 +124,7 @@ static enum stream_step on_gtid(struct binlog_stream *s, const struct binlog_eve
 }
 
 /* I3: what the source's earlier files hold, this slot has, or started behind. */
-static enum stream_step on_gtid_list(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+APART enum stream_step on_gtid_list(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
     struct gtid_set *before = NULL, *missing = NULL;
     if (s->state != TXN_NONE && !(e->flags & EVF_ARTIFICIAL))
@@ -150,7 +152,7 @@ static enum stream_step on_gtid_list(struct binlog_stream *s, const struct binlo
     return s->state == TXN_NONE ? STREAM_BOUNDARY : STREAM_INSIDE;
 }
 
-static enum stream_step on_xid(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+APART enum stream_step on_xid(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                                struct err *err)
 {
     uint64_t xid;
@@ -190,7 +192,7 @@ static bool advance_offset(struct binlog_stream *s, const struct binlog_event *e
 
 /* By GTID, what the server leaves out is told by heartbeats with 64-bit positions: else more than 4 GiB left out would
  * not be seen. */
-static enum stream_step on_heartbeat(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+APART enum stream_step on_heartbeat(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
     struct ev_heartbeat h;
     if (!binlog_parse_heartbeat(e, &h, err))
@@ -273,7 +275,7 @@ static enum stream_step on_format(struct binlog_stream *s, const struct binlog_e
 
 /* --- all events --- */
 
-static enum stream_step unsupported(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+APART enum stream_step unsupported(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
     err_set(err, ERR_UNSUPPORTED,
             "event %s (type %u, %u bytes) cannot be read by this version: what it says is not known, so it must not be "
@@ -282,7 +284,7 @@ static enum stream_step unsupported(struct binlog_stream *s, const struct binlog
     return stream_fail(s, err);
 }
 
-static enum stream_step on_incident(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+APART enum stream_step on_incident(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
 {
     struct ev_incident inc;
     if (!binlog_parse_incident(e, &inc, err))
@@ -297,7 +299,7 @@ static enum stream_step on_incident(struct binlog_stream *s, const struct binlog
     return stream_fail(s, err);
 }
 
-static enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+APART enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                                    size_t frame_size, struct err *err);
 
 /* What becomes of each event (I3). "boundary": outside of transactions the position moves behind it. "stop": an error.
@@ -431,7 +433,7 @@ static enum stream_step read_payload(struct binlog_stream *s, struct frame_build
     }
 }
 
-static enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+APART enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                                    size_t frame_size, struct err *err)
 {
     if (s->state != TXN_GTID || s->payload_open)

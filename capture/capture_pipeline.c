@@ -39,6 +39,7 @@ struct event_source { /* where the events come from: a connection to a server, o
     /* A new slot's start into *pos, an old one's position checked: can we go on there? */
     bool (*locate)(struct pipeline *p, const struct source_status *now, bool new_slot, struct source_pos *pos,
                    struct err *err);
+    bool (*at_hand)(struct pipeline *p, struct bytes *event); /* an event without any waiting; NULL: fetch has it */
     enum fetch_result (*fetch)(struct pipeline *p, struct bytes *event, struct err *err);
     bool (*pending)(struct pipeline *p); /* false: a fetch might block */
     bool (*wait)(struct pipeline *p, int also,
@@ -379,24 +380,25 @@ static enum pump pump(struct pipeline *p, struct err *err)
     size_t bytes = 0;                    /* since a tick */
     meter_start(p, clock_mono_us());
     for (;;) {
-        if (stop_level() != STOP_NO)
-            return PUMP_DONE;
-        bool silent = !p->events->pending(p);
-        if (silent && !on_silence(p, err))
+        struct bytes event;
+        bool at_hand = p->events->at_hand != NULL && p->events->at_hand(p, &event);
+        bool silent = !at_hand && !p->events->pending(p);
+        if (silent && stop_level() == STOP_NO && !on_silence(p, err))
             return PUMP_FAIL;
         /* By the batch: several reads of the clock an event cost a fifth of the time of small transactions. */
         bool due = silent || ++since_tick >= TICK_EVERY_EVENTS || bytes >= TICK_EVERY_BYTES;
         if (due) {
             since_tick = 0;
             bytes = 0;
+            if (stop_level() != STOP_NO)
+                return PUMP_DONE;
             if (!tick(p, err))
                 return PUMP_FAIL;
         }
         inside = p->at_boundary ? 0 : inside + 1;
         if (inside == TICK_EVERY_EVENTS && !hand_on(p, err))
             return PUMP_FAIL;
-        struct bytes event;
-        enum fetch_result f = p->events->fetch(p, &event, err);
+        enum fetch_result f = at_hand ? FETCH_EVENT : p->events->fetch(p, &event, err);
         if (f == FETCH_FAIL)
             return stop_level() != STOP_NO ? PUMP_DONE : err->transient ? PUMP_BROKEN : PUMP_FAIL;
         if (f == FETCH_END && p->events->ends)
@@ -644,6 +646,11 @@ static enum fetch_result fetch_server(struct pipeline *p, struct bytes *event, s
     return binlog_client_fetch(p->client, event, err);
 }
 
+static bool at_hand_server(struct pipeline *p, struct bytes *event)
+{
+    return binlog_client_at_hand(p->client, event);
+}
+
 static bool pending_server(struct pipeline *p)
 {
     return binlog_client_pending(p->client);
@@ -714,8 +721,8 @@ static uint64_t read_us_server(const struct pipeline *p)
     return binlog_client_read_us(p->client);
 }
 
-static const struct event_source from_server = { connect_server, locate_server,  fetch_server, pending_server,
-                                                 wait_server,    read_us_server, false };
+static const struct event_source from_server = { connect_server, locate_server, at_hand_server, fetch_server,
+                                                 pending_server, wait_server,   read_us_server, false };
 
 /* --- files --- */
 
@@ -782,8 +789,8 @@ static uint64_t read_us_files(const struct pipeline *p)
     return 0; /* read through a large window: counted with decoding */
 }
 
-static const struct event_source from_files = { connect_files, locate_files,  fetch_files, pending_files,
-                                                wait_files,    read_us_files, true };
+static const struct event_source from_files = { connect_files, locate_files, NULL,          fetch_files,
+                                                pending_files, wait_files,   read_us_files, true };
 
 static void disconnect(struct pipeline *p)
 {

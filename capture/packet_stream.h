@@ -24,6 +24,22 @@ void packet_stream_added(struct packet_stream *s, size_t n); /* so many bytes we
 /* The next payload; a view that is valid until packet_stream_room. max: of payload bytes. PACKET_BAD: ERR_CORRUPT (order) or
  * ERR_UNSUPPORTED (too large). */
 enum packet_result packet_stream_next(struct packet_stream *s, size_t max, struct bytes *payload, struct err *err);
+/* The next payload when it lies there in one packet and begins with that byte; else nothing is said, and nothing has changed. */
+static inline bool packet_stream_at_hand(struct packet_stream *s, size_t max, uint8_t first, struct bytes *payload)
+{
+    enum { HEADER = 4, JOINED = 0xffffff };
+    if (s->to - s->next <= HEADER || s->began || !s->seq_known)
+        return false;
+    const uint8_t *h = s->p + s->next;
+    size_t n = h[0] | (size_t)h[1] << 8 | (size_t)h[2] << 16;
+    if (n == 0 || n == JOINED || n > max || h[3] != s->seq || h[HEADER] != first || s->to - s->next - HEADER < n)
+        return false;
+    s->seq++;
+    s->next += HEADER + n;
+    s->from = s->next;
+    *payload = (struct bytes){ h + HEADER, n };
+    return true;
+}
 static inline bool packet_stream_buffered(const struct packet_stream *s)
 {
     return s->to > s->from;

@@ -11,6 +11,10 @@ static const struct {
     { "empty payload", "00 00 00 07", "-" },
     { "three", "01 00 00 05 aa 02 00 00 06 bbcc 00 00 00 07", "aa bbcc -" },
     { "number wraps", "01 00 00 ff aa 01 00 00 00 bb", "aa bb" },
+    { "at hand", "01 00 00 fe bb 02 00 00 ff aacc 01 00 00 00 aa 01 00 00 01 bb 00 00 00 02 01 00 00 03 aa",
+      "bb aacc aa bb - aa" },
+    { "at hand, wrong number", "01 00 00 05 bb 01 00 00 07 aa", "bb !packet number 7" },
+    { "at hand, too large", "01 00 00 05 bb 11 00 00 06 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bb !more than 16 bytes" },
     { "wrong number", "01 00 00 05 aa 01 00 00 07 bb", "aa !packet number 7 came from the source where 6 follows" },
     { "repeated number", "01 00 00 05 aa 01 00 00 05 bb", "aa !packet number 5" },
     { "too large", "01 00 00 05 aa 11 00 00 06 bb", "aa !more than 16 bytes" },
@@ -18,15 +22,22 @@ static const struct {
     { "payload cut", "03 00 00 05 aa bb", "" },
 };
 
-/* Feeds in by pieces of at most `piece` bytes; appends what came out to got. */
-static void feed(struct bytes in, size_t piece, size_t max, struct buf *got)
+/* Feeds in by pieces of at most `piece` bytes; appends what came out to got. quick: what begins with 0xaa by the short way, where that can be;
+ * *quickly: how many payloads came so. */
+static void feed(struct bytes in, size_t piece, size_t max, bool quick, struct buf *got, unsigned *quickly)
 {
     struct packet_stream s = { 0 };
     struct err err = { 0 };
     struct bytes payload;
     enum packet_result r = PACKET_MORE;
     for (;;) {
-        while ((r = packet_stream_next(&s, max, &payload, &err)) == PACKET_WHOLE) {
+        for (;;) {
+            bool at_hand = quick && packet_stream_at_hand(&s, max, 0xaa, &payload);
+            CHECK(!at_hand || (payload.n > 0 && payload.p[0] == 0xaa), "another byte in front");
+            *quickly += at_hand;
+            r = at_hand ? PACKET_WHOLE : packet_stream_next(&s, max, &payload, &err);
+            if (r != PACKET_WHOLE)
+                break;
             buf_str(got, got->n == 0 ? "" : " ");
             for (size_t i = 0; i < payload.n; i++)
                 buf_printf(got, "%02x", payload.p[i]);
@@ -50,11 +61,12 @@ static void feed(struct bytes in, size_t piece, size_t max, struct buf *got)
 
 static void check_cases(void)
 {
+    unsigned quickly = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bytes in = unhex(cases[i].hex);
-        for (size_t piece = 1; piece <= in.n + 1; piece++) {
+        for (size_t piece = 1; piece <= 2 * (in.n + 1); piece++) {
             struct buf got = { 0 };
-            feed(in, piece, 16, &got);
+            feed(in, (piece + 1) / 2, 16, piece % 2 != 0, &got, &quickly);
             const char *have = buf_cstr(&got), *want = cases[i].want, *error = strchr(want, '!');
             bool ok = error == NULL
                           ? strcmp(have, want) == 0
@@ -64,6 +76,7 @@ static void check_cases(void)
         }
         free((void *)in.p);
     }
+    CHECK(quickly > 0, "none came by the short way");
 }
 
 /* A payload of 2^24 - 1 bytes goes on; one of exactly that length is followed by an empty packet. The buffer shrinks behind it. */
