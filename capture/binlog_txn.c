@@ -289,6 +289,8 @@ enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder
                                                      : &s->stats.deletes;
     for (;;) {
         bool more = true;
+        if (s->rows.row != 0 && cur_left(&s->rows.c) == 0)
+            break;
         unsigned n = row_frame_rows(&s->rows, into, frame_size, s->arena);
         if (arena_used(s->arena) > ARENA_PER_ROWS)
             arena_reset(s->arena);

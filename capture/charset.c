@@ -9,9 +9,6 @@
 #include <iconv.h>
 #include <pthread.h>
 #include <stdlib.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum {
     UTF8_MOST =

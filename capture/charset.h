@@ -5,6 +5,10 @@
 
 #include "arena.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 struct charset {
     const char *name;  /* "latin1": the server's name */
     const char *iconv; /* NULL: bytes are UTF-8 already; else something must be converted */
@@ -41,7 +45,15 @@ static inline bool charset_ascii(struct bytes b)
         memcpy(&last, p + n - 4, 4);
         return ((first | last) & 0x80808080U) == 0;
     }
-    for (size_t i = 0; n - i >= 8; i += 8) {
+    size_t i = 0;
+#ifdef __SSE2__
+    __m128i all = _mm_setzero_si128();
+    for (; n - i >= 16; i += 16)
+        all = _mm_or_si128(all, _mm_loadu_si128((const __m128i *)(const void *)(p + i)));
+    if (_mm_movemask_epi8(all) != 0)
+        return false;
+#endif
+    for (; n - i >= 8; i += 8) {
         memcpy(&word, p + i, 8);
         seen |= word;
     }

@@ -118,7 +118,9 @@ bool row_reader_open(struct row_reader *r, const struct binlog_event *e, const s
     r->change = kind.change;
     r->table_id = cur_le(&c, 6);
     r->flags = (uint16_t)cur_le(&c, 2);
-    if (kind.v2) { /* NDB's and partitioning's notes: nothing about the rows' contents */
+    if (kind.v2 && cur_left(&c) > 2 && c.p[0] == 2 && c.p[1] == 0) { /* no extra information: the usual form */
+        c.p += 2;
+    } else if (kind.v2) { /* NDB's and partitioning's notes: nothing about the rows' contents */
         size_t extra = (size_t)cur_le(&c, 2);
         if (c.why == NULL && extra < 2)
             cur_fail(&c, "extra row info is shorter than its own length");
