@@ -153,7 +153,7 @@ APART enum stream_step on_gtid_list(struct binlog_stream *s, const struct binlog
 }
 
 APART enum stream_step on_xid(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                               struct err *err)
+                              struct err *err)
 {
     uint64_t xid;
     if (s->state != TXN_OPEN)
@@ -300,7 +300,7 @@ APART enum stream_step on_incident(struct binlog_stream *s, const struct binlog_
 }
 
 APART enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                                   size_t frame_size, struct err *err);
+                                  size_t frame_size, struct err *err);
 
 /* What becomes of each event (I3). "boundary": outside of transactions the position moves behind it. "stop": an error.
  *
@@ -434,7 +434,7 @@ static enum stream_step read_payload(struct binlog_stream *s, struct frame_build
 }
 
 APART enum stream_step on_payload(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
-                                   size_t frame_size, struct err *err)
+                                  size_t frame_size, struct err *err)
 {
     if (s->state != TXN_GTID || s->payload_open)
         return stream_misplaced(s, "TRANSACTION_PAYLOAD", err);

@@ -164,7 +164,7 @@ static bool take_all(void *ctx, struct bytes schema, struct bytes table)
     return true;
 }
 
-static unsigned columns; /* rows that came many at once */
+static unsigned columns;         /* rows that came many at once */
 static unsigned nrows, straight; /* of the recorded events; those that took the short way into frames */
 
 /* Rows of one event into w (NULL: nowhere), and into frames in both ways. False with err. */
