@@ -47,11 +47,13 @@ static inline bool charset_ascii(struct bytes b)
     }
     size_t i = 0;
 #ifdef __SSE2__
-    __m128i all = _mm_setzero_si128();
-    for (; n - i >= 16; i += 16)
-        all = _mm_or_si128(all, _mm_loadu_si128((const __m128i *)(const void *)(p + i)));
-    if (_mm_movemask_epi8(all) != 0)
-        return false;
+    if (n >= 48) {
+        __m128i all = _mm_setzero_si128();
+        for (; n - i >= 16; i += 16)
+            all = _mm_or_si128(all, _mm_loadu_si128((const __m128i *)(const void *)(p + i)));
+        if (_mm_movemask_epi8(all) != 0)
+            return false;
+    }
 #endif
     for (; n - i >= 8; i += 8) {
         memcpy(&word, p + i, 8);
