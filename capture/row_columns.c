@@ -15,8 +15,7 @@ enum {
     EXPANDS =
         1 << 12, /* what a value may take of a frame for each byte that it takes of an event: more than any does */
     BYTES_MOST = 1 << 16, /* of an event that a batch takes: each column of strings gets room for them */
-    VARINT_MOST = 10,
-    PREFIXED = 0x80
+    VARINT_MOST = 10
 };
 #define HOT static inline __attribute__((always_inline))
 
@@ -30,13 +29,17 @@ struct mark { /* of a part, to take a batch back */
     uint32_t packed_at;
     uint8_t mode;
 };
+struct step {        /* how far it is from a column's value to the next one's */
+    uint32_t bytes;  /* of the value, or of the length in front of it */
+    uint32_t length; /* which bits of the first four bytes are that length; 0: there is none */
+};
 struct batch {
     struct put *x;
     unsigned ncols, most, n; /* rows: at most, that there are */
     uint64_t rows;           /* a bit for each */
     size_t bytes;            /* of the event that they take */
     struct cells *new_cells, *old_cells;
-    uint8_t steps[COLUMNS]; /* bytes of a value, or PREFIXED and those of its length */
+    struct step steps[COLUMNS];
     struct mark new_marks[COLUMNS], old_marks[COLUMNS];
 };
 
@@ -62,11 +65,16 @@ static size_t grown(const struct frame_part *p, const struct mark *m)
 
 /* --- where the values are --- */
 
-/* One image at p, and what is behind it; NULL: not all of it is there, or it ends too near to the event's end to load whole words. What lies
- * between two lengths is not looked at: it is there when the end of the image is. */
+static struct step step_of(const struct wire_column *w)
+{
+    return (struct step){ w->size, w->prefixed ? (uint32_t)((UINT64_C(1) << (8 * w->size)) - 1) : 0 };
+}
+
+/* One image at p, and what is behind it; NULL: not all of it is there, or it ends too near to the event's end to load whole words. */
 static const uint8_t *find_image(const struct batch *t, struct cells *c, unsigned row, const uint8_t *p)
 {
-    const uint8_t *const start = t->x->start, *nulls = p, *step = t->steps;
+    const uint8_t *const start = t->x->start, *nulls = p;
+    const struct step *step = t->steps;
     const size_t stride = t->most, last = (size_t)(t->x->end - start) - ROW_LOAD;
     size_t at = (size_t)(p - start) + (t->ncols + 7) / 8;
     uint32_t *cell = c->at + row;
@@ -74,25 +82,19 @@ static const uint8_t *find_image(const struct batch *t, struct cells *c, unsigne
         return NULL;
     for (unsigned left = t->ncols; left > 0;) {
         unsigned bits = *nulls++;
-        const uint8_t *to = step + (left < 8 ? left : 8);
+        const struct step *to = step + (left < 8 ? left : 8);
         left -= (unsigned)(to - step);
-        for (; step != to; cell += stride, bits >>= 1) {
-            size_t n = *step++;
+        for (; step != to; step++, cell += stride, bits >>= 1) {
             *cell = (uint32_t)at;
             if ((bits & 1) != 0) {
-                c->nulls[step - 1 - t->steps] |= UINT64_C(1) << row;
+                c->nulls[step - t->steps] |= UINT64_C(1) << row;
                 continue;
             }
-            if (n < PREFIXED) {
-                at += n;
-                continue;
-            }
-            n -= PREFIXED;
+            uint32_t word;
             if (at > last)
                 return NULL;
-            uint64_t word;
-            memcpy(&word, start + at, ROW_LOAD);
-            at += n + (size_t)(le64toh(word) & ((UINT64_C(1) << (8 * n)) - 1));
+            memcpy(&word, start + at, sizeof word);
+            at += step->bytes + (size_t)(le32toh(word) & step->length);
         }
     }
     return at <= last ? start + at : NULL;
@@ -439,7 +441,7 @@ unsigned row_columns(struct put *x, struct row_reader *r, struct frame_builder *
     memset(new_cells.nulls, 0, t.ncols * sizeof *new_cells.nulls);
     memset(old_cells.nulls, 0, t.ncols * sizeof *old_cells.nulls);
     for (unsigned i = 0; i < t.ncols; i++)
-        t.steps[i] = (uint8_t)(x->wire[i].size | (x->wire[i].prefixed ? PREFIXED : 0));
+        t.steps[i] = step_of(&x->wire[i]);
     const uint8_t *behind = find_rows(&t, r->change, r->c.p,
                                       frame_size - size < BYTES_MOST ? frame_size - size : BYTES_MOST);
     /* Near a frame's limit each row must be looked at. */
