@@ -340,12 +340,10 @@ static struct item *frame_item(struct log_writer *w, const struct frame_builder 
     struct item *it = item_new(ITEM_FRAME, pos, err);
     if (it == NULL)
         return NULL;
-    const struct relation_table *rels = frame_builder_relations(b);
-    for (unsigned i = 0; i < rels->n; i++)
-        if (!relation_table_add(&it->rels, rels->rel[i], err)) {
-            item_free(it);
-            return NULL;
-        }
+    if (!relation_table_list(&it->rels, frame_builder_relations(b), err)) {
+        item_free(it);
+        return NULL;
+    }
     take_spare(w, &it->payload);
     return it;
 }

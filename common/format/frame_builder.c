@@ -8,15 +8,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* One relation's streams, in one piece of memory with its parts: with thousands of relations, each that a row touches is far away. */
 struct rel_build {
-    struct relation *rel;
-    unsigned number; /* in this frame; valid while used */
-    bool used;
-    uint32_t n_new, n_old;
-    uint32_t n_updates;
+    const struct relation *rel; /* the keeper's */
+    uint64_t frame;             /* the last one that used it: the streams hold that one's rows, and are emptied before they are used in another */
+    unsigned number;            /* in that frame */
+    uint32_t n_new, n_old;      /* rows in that frame, */
+    uint32_t n_updates;         /* and how many changes have one of each */
+    bool spoilt;                /* the streams may hold more than these */
+    size_t held_new, held_old;  /* bytes of the streams, as last measured */
     struct col_kind *kinds;
     struct frame_part *new_parts, *old_parts;
-    size_t held; /* bytes, as of the last reset of a frame that used it */
 };
 struct dict_gtid {
     struct gtid g; /* no: the last number, for the next delta */
@@ -45,13 +47,16 @@ struct frame_builder {
     char last_file[POSITION_FILE_MAX + 1];
     size_t last_file_len;
 
+    uint64_t frame;             /* this one's number, from 1: which streams are its */
     struct relation_table rels; /* used in this frame, by number */
     struct rel_build **by_number;
     unsigned cap_by_number;
-    struct relation_table known; /* all that have streams, with builds in the same order */
+    struct relation_keeper *known; /* all that have streams, with builds in the same order; NULL: none yet */
     struct rel_build **builds;
     unsigned cap_builds;
-    size_t held;            /* bytes of all builds */
+    size_t held;            /* bytes of all builds, as last measured */
+    bool large;             /* a stream beyond KEEP_BYTES was found */
+    uint32_t measured_records; /* how many records the frame had then */
     struct rel_build *last; /* where the previous change went */
     struct val *scratch;    /* frame_copy_records: two rows */
     size_t nscratch;
@@ -67,30 +72,24 @@ enum {
 
 /* --- life --- */
 
-static void parts_free(struct frame_part *p, unsigned n)
-{
-    for (unsigned i = 0; p != NULL && i < n; i++)
-        frame_part_free(&p[i]);
-    free(p);
-}
-
 static void build_free(struct rel_build *rb)
 {
-    if (rb == NULL)
-        return;
-    unsigned n = rb->rel == NULL ? 0 : rb->rel->ncols;
-    parts_free(rb->new_parts, n);
-    parts_free(rb->old_parts, n);
-    free(rb->kinds);
-    relation_unref(rb->rel);
+    for (unsigned i = 0; i < 2 * rb->rel->ncols; i++) /* new and old ones lie behind each other */
+        frame_part_free(&rb->new_parts[i]);
     free(rb);
+}
+
+static unsigned known_count(const struct frame_builder *b)
+{
+    return b->known == NULL ? 0 : relation_keeper_table(b->known)->n;
 }
 
 static void builds_free(struct frame_builder *b)
 {
-    for (unsigned i = 0; i < b->known.n; i++)
+    for (unsigned i = 0, n = known_count(b); i < n; i++)
         build_free(b->builds[i]);
-    relation_table_clear(&b->known);
+    relation_keeper_unref(b->known);
+    b->known = NULL;
     b->held = 0;
     b->last = NULL;
 }
@@ -130,28 +129,64 @@ static void keep(struct buf *b) /* one huge value must not hold its memory for e
     buf_reset(b);
 }
 
-/* Returns the bytes that stay allocated. */
-static size_t parts_reset(struct frame_part *p, unsigned n)
+static void parts_reset(struct frame_part *p, unsigned n)
 {
-    size_t held = n * sizeof *p;
     for (unsigned i = 0; i < n; i++)
-        held += frame_part_reset(&p[i], KEEP_BYTES);
-    return held;
+        frame_part_reset(&p[i], KEEP_BYTES);
+}
+
+/* Empties the streams that have something. */
+static void build_reset(struct rel_build *rb)
+{
+    if (rb->n_new != 0 || rb->spoilt)
+        parts_reset(rb->new_parts, rb->rel->ncols);
+    if (rb->n_old != 0 || rb->spoilt)
+        parts_reset(rb->old_parts, rb->rel->ncols);
+    rb->n_new = rb->n_old = rb->n_updates = 0;
+    rb->spoilt = false;
+}
+
+static void measure_parts(struct frame_builder *b, const struct frame_part *p, unsigned n, size_t *held)
+{
+    size_t now = 0;
+    for (unsigned i = 0; i < n; i++)
+        now += frame_part_memory(&p[i], KEEP_BYTES, &b->large);
+    b->held += now - *held;
+    *held = now;
+}
+
+/* Streams grow without telling: this looks at those that hold rows of this frame. */
+static void measure(struct frame_builder *b, struct rel_build *rb)
+{
+    if (rb->n_new != 0)
+        measure_parts(b, rb->new_parts, rb->rel->ncols, &rb->held_new);
+    if (rb->n_old != 0)
+        measure_parts(b, rb->old_parts, rb->rel->ncols, &rb->held_old);
+}
+
+/* The streams stay as they are until they are used again, so that thousands that have left the processor's cache are not
+ * fetched for it; unless there is memory to give back. */
+static void streams_reset(struct frame_builder *b)
+{
+    bool known = !b->failed && b->measured_records == b->nrecords;
+    for (unsigned i = 0; (b->large || !known) && i < b->rels.n; i++) {
+        struct rel_build *rb = b->by_number[i];
+        build_reset(rb);
+        measure_parts(b, rb->new_parts, rb->rel->ncols, &rb->held_new);
+        measure_parts(b, rb->old_parts, rb->rel->ncols, &rb->held_old);
+    }
+    relation_table_reset(&b->rels);
+    b->last = NULL;
+    if (b->held > KEEP_HELD)
+        builds_free(b);
+    b->frame++;
+    b->measured_records = 0;
+    b->large = false;
 }
 
 void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool inside)
 {
-    for (unsigned i = 0; i < b->rels.n; i++) {
-        struct rel_build *rb = b->by_number[i];
-        size_t held = parts_reset(rb->new_parts, rb->rel->ncols) + parts_reset(rb->old_parts, rb->rel->ncols);
-        b->held += held - rb->held;
-        rb->held = held;
-        rb->used = false;
-        rb->n_new = rb->n_old = rb->n_updates = 0;
-    }
-    relation_table_clear(&b->rels);
-    if (b->held > KEEP_HELD)
-        builds_free(b);
+    streams_reset(b);
     struct buf *all[] = { &b->ops,          &b->relnos,   &b->begin_time,  &b->begin_res,
                           &b->gtid_src,     &b->gtid_no,  &b->commit_file, &b->commit_off,
                           &b->consumed_len, &b->consumed, &b->texts,       &b->files,
@@ -168,7 +203,6 @@ void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool insid
     b->size = 64; /* the lengths of the fixed streams */
     b->last_rel = UINT32_MAX;
     b->ngtids = b->nfiles = 0;
-    b->last = NULL;
 }
 
 size_t frame_builder_size(const struct frame_builder *b)
@@ -369,19 +403,20 @@ bool frame_add_message(struct frame_builder *b, const struct rec_message *r, str
 
 /* --- rows --- */
 
+static size_t build_memory(const struct relation *rel)
+{
+    return sizeof(struct rel_build) + rel->ncols * (2 * sizeof(struct frame_part) + sizeof(struct col_kind));
+}
+
 static struct rel_build *build_new(const struct relation *rel)
 {
-    struct rel_build *rb = calloc(1, sizeof *rb);
+    struct rel_build *rb = calloc(1, build_memory(rel));
     if (rb == NULL)
         return NULL;
-    rb->rel = relation_ref(rel);
-    rb->kinds = calloc(rel->ncols, sizeof *rb->kinds);
-    rb->new_parts = calloc(rel->ncols, sizeof *rb->new_parts);
-    rb->old_parts = calloc(rel->ncols, sizeof *rb->old_parts);
-    if (rb->kinds == NULL || rb->new_parts == NULL || rb->old_parts == NULL) {
-        build_free(rb);
-        return NULL;
-    }
+    rb->rel = rel;
+    rb->new_parts = (struct frame_part *)(rb + 1);
+    rb->old_parts = rb->new_parts + rel->ncols;
+    rb->kinds = (struct col_kind *)(rb->old_parts + rel->ncols);
     for (unsigned i = 0; i < rel->ncols; i++)
         rb->kinds[i] = col_kind_of(&rel->cols[i]);
     return rb;
@@ -400,21 +435,35 @@ static bool room(struct rel_build ***list, unsigned *cap, unsigned n)
     return true;
 }
 
-/* The streams of rel. Does not yet make it part of the frame: a row that is refused leaves no trace. */
+static struct rel_build *build_add(struct frame_builder *b, const struct relation *rel, struct err *err)
+{
+    if (b->known == NULL && (b->known = relation_keeper_new()) == NULL) {
+        err_nomem(err);
+        return NULL;
+    }
+    struct relation_table *known = relation_keeper_table(b->known);
+    struct rel_build *rb = build_new(rel);
+    if (rb == NULL || !room(&b->builds, &b->cap_builds, known->n) || !relation_table_add(known, rel, err)) {
+        free(rb);
+        err_nomem(err);
+        return NULL;
+    }
+    b->held += build_memory(rel);
+    return b->builds[known->n - 1] = rb;
+}
+
+/* The streams of rel, with the frame's rows only. Does not yet make it part of the frame: a row that is refused leaves no trace. */
 static struct rel_build *build_find(struct frame_builder *b, const struct relation *rel, struct err *err)
 {
     if (b->last != NULL && (b->last->rel == rel || b->last->rel->id == rel->id))
         return b->last;
-    int at = relation_table_index(&b->known, rel->id);
-    if (at >= 0)
-        return b->builds[at];
-    struct rel_build *rb = build_new(rel);
-    if (rb == NULL || !room(&b->builds, &b->cap_builds, b->known.n) || !relation_table_add(&b->known, rel, err)) {
-        build_free(rb);
-        err_nomem(err);
-        return NULL;
-    }
-    return b->builds[b->known.n - 1] = rb;
+    int at = b->known == NULL ? -1 : relation_table_index(relation_keeper_table(b->known), rel->id);
+    if (at < 0)
+        return build_add(b, rel, err);
+    struct rel_build *rb = b->builds[at];
+    if (rb->frame != b->frame)
+        build_reset(rb);
+    return rb;
 }
 
 static size_t relation_size(const struct relation *rel) /* what it takes of a frame besides its values */
@@ -424,13 +473,15 @@ static size_t relation_size(const struct relation *rel) /* what it takes of a fr
 
 static bool build_use(struct frame_builder *b, struct rel_build *rb, struct err *err)
 {
-    if (!rb->used) {
+    if (rb->frame != b->frame) {
+        if (b->rels.keeper == NULL)
+            b->rels.keeper = relation_keeper_ref(b->known);
         if (!room(&b->by_number, &b->cap_by_number, b->rels.n) || !relation_table_add(&b->rels, rb->rel, err)) {
             b->failed = true;
             return err_nomem(err);
         }
         rb->number = b->rels.n - 1;
-        rb->used = true;
+        rb->frame = b->frame;
         b->by_number[rb->number] = rb;
         b->size += relation_size(rb->rel);
     }
@@ -531,7 +582,7 @@ static bool add_change(struct frame_builder *b, uint8_t op, const struct relatio
         return false;
     if ((new_row != NULL && !put_row(rb, rb->new_parts, rb->n_new, new_row, NULL, &b->size)) ||
         (old_row != NULL && !put_row(rb, rb->old_parts, rb->n_old, old_row, new_row, &b->size)))
-        b->failed = true;
+        b->failed = rb->spoilt = true;
     return add_done(b, op, rb, err);
 }
 
@@ -566,9 +617,8 @@ bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct
 /* Of a relation that the frame does not use yet, frame_builder_reset knows nothing. */
 static void rows_fail(struct frame_builder *b, struct frame_rows *r)
 {
-    b->failed = true;
-    (void)parts_reset(r->new_parts, r->build->rel->ncols);
-    (void)parts_reset(r->old_parts, r->build->rel->ncols);
+    b->failed = r->build->spoilt = true;
+    build_reset(r->build);
 }
 
 void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new_cols, unsigned old_cols)
@@ -660,7 +710,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     buf_blob(out, buf_view(&b->relnos));
     buf_varint(out, (uint64_t)b->rels.n * 8);
     for (unsigned i = 0; i < b->rels.n; i++)
-        buf_le(out, b->rels.rel[i]->id, 8);
+        buf_le(out, b->rels.id[i], 8);
     buf_blob(out, buf_view(&b->begin_time));
     buf_blob(out, buf_view(&b->begin_res));
     put_gtid_dict(b, out);
@@ -673,7 +723,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     buf_blob(out, buf_view(&b->consumed));
     buf_blob(out, buf_view(&b->texts));
     for (unsigned i = 0; i < b->rels.n; i++) {
-        const struct rel_build *rb = b->by_number[i];
+        struct rel_build *rb = b->by_number[i];
         bool paired = rb->n_updates == rb->n_new && rb->n_updates == rb->n_old;
         for (unsigned c = 0; c < rb->rel->ncols; c++) {
             const struct frame_part *n = &rb->new_parts[c], *o = &rb->old_parts[c];
@@ -681,6 +731,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
             if (!paired || rb->kinds[c].phys != PHYS_STR || !frame_near_write(n, o, rb->n_old, &b->near, &b->bits, out))
                 frame_part_write(o, rb->kinds[c].phys, rb->n_old, &b->bits, out);
         }
+        measure(b, rb);
     }
     if (!buf_ok(out, err))
         return false;
@@ -695,6 +746,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
                                  .max_commit_us = b->max_us,
                                  .starts_inside = b->starts_inside,
                                  .ends_inside = b->inside };
+    b->measured_records = b->nrecords;
     b->encode_ns += (uint64_t)(mono_ns() - began);
     return true;
 }

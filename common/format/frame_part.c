@@ -55,19 +55,26 @@ void frame_part_free(struct frame_part *p)
     buf_free(&p->b);
 }
 
-static size_t stream_reset(struct buf *b, size_t keep)
+static void stream_reset(struct buf *b, size_t keep)
 {
     if (b->cap > keep)
         buf_free(b);
     buf_reset(b);
-    return b->cap;
 }
 
-size_t frame_part_reset(struct frame_part *p, size_t keep)
+void frame_part_reset(struct frame_part *p, size_t keep)
 {
     p->mode = ST_VALUE;
     p->prev = 0;
-    return stream_reset(&p->states, keep) + stream_reset(&p->a, keep) + stream_reset(&p->b, keep);
+    stream_reset(&p->states, keep);
+    stream_reset(&p->a, keep);
+    stream_reset(&p->b, keep);
+}
+
+size_t frame_part_memory(const struct frame_part *p, size_t keep, bool *beyond)
+{
+    *beyond |= p->states.cap > keep || p->a.cap > keep || p->b.cap > keep;
+    return p->states.cap + p->a.cap + p->b.cap;
 }
 
 bool frame_part_state_apart(struct frame_part *p, uint32_t row, uint8_t st)

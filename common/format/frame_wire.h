@@ -15,6 +15,13 @@ enum { DICT_NONE = 0, DICT_MYSQL = 1, DICT_MARIADB = 2 }; /* kinds in the GTID d
 
 int relation_table_index(const struct relation_table *t, uint64_t id); /* place in t->rel, or -1 */
 
+/* A table of relations that other tables borrow from, so that thousands of them change hands with one reference. Whoever made it may go on
+ * adding to it; others only hold it, on any thread. */
+struct relation_keeper *relation_keeper_new(void);                           /* NULL: out of memory */
+struct relation_keeper *relation_keeper_ref(struct relation_keeper *k);      /* NULL is fine, also below */
+void relation_keeper_unref(struct relation_keeper *k);
+struct relation_table *relation_keeper_table(struct relation_keeper *k); /* only for its maker */
+
 /* frame_builder_finish and frame_decode without the rule that a frame holds whole transactions or a part of one. */
 bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err);
 bool frame_decode_any(struct bytes payload, const struct frame_info *info, const struct relation_table *rels,

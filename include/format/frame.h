@@ -32,17 +32,23 @@ struct frame_info {
     bool ends_inside;                     /* its last transaction goes on in the next frame */
 };
 
-/* Relations known by their id: those of a segment, or those that a frame uses. Holds references. */
+/* Relations known by their id: those of a segment, or those that a frame uses. Holds references, its own or a keeper's. */
+struct relation_keeper;
 struct relation_table {
     struct relation **rel;
+    uint64_t *id; /* theirs: to look among thousands of relations without touching each */
     unsigned n, cap;
-    unsigned *hash; /* open addressing over id; private to frame.c */
+    unsigned *hash; /* open addressing over id; private to relation_table.c. NULL: a list only */
     unsigned hash_cap;
+    struct relation_keeper *keeper; /* it has the references, and lives as long as this table; NULL: the table has */
 };
 bool relation_table_add(struct relation_table *t, const struct relation *r,
-                        struct err *err); /* nothing when there already */
+                        struct err *err); /* nothing when there already; not to a list */
 const struct relation *relation_table_find(const struct relation_table *t, uint64_t id); /* or NULL; O(1) expected */
 void relation_table_clear(struct relation_table *t);                                     /* frees; zeroes */
+void relation_table_reset(struct relation_table *t); /* empty, as relation_table_clear, but keeps the memory */
+/* Makes the zeroed *to a list of what is in from: without a hash, so that relation_table_find takes a while. */
+bool relation_table_list(struct relation_table *to, const struct relation_table *from, struct err *err);
 
 /* --- writing --- */
 struct frame_builder;

@@ -38,8 +38,10 @@ struct frame_part {
 enum { FRAME_PART_SLACK = 64 }; /* short strings are copied in whole steps of up to so many bytes */
 
 void frame_part_free(struct frame_part *p);
-/* Empty again. Memory beyond keep bytes a stream goes back; returns what stays. */
-size_t frame_part_reset(struct frame_part *p, size_t keep);
+/* Empty again. Memory beyond keep bytes a stream goes back. */
+void frame_part_reset(struct frame_part *p, size_t keep);
+/* Bytes of its streams; *beyond becomes true where one has more than keep. */
+size_t frame_part_memory(const struct frame_part *p, size_t keep, bool *beyond);
 bool frame_part_state_apart(struct frame_part *p, uint32_t row, uint8_t st);
 /* Takes the last row back, which is number row; size: the bytes that its value took are taken off. */
 void frame_part_undo(struct frame_part *p, uint8_t phys, uint32_t row, size_t *size);
