@@ -785,63 +785,7 @@ bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsign
 
 /* --- counting --- */
 
-static int by_relation(const void *a, const void *b)
-{
-    uint64_t x = ((const struct table_counts *)a)->relation, y = ((const struct table_counts *)b)->relation;
-    return x < y ? -1 : x > y;
-}
-
-static void add_to(struct table_counts *to, const struct table_counts *c)
-{
-    to->inserts += c->inserts;
-    to->updates += c->updates;
-    to->deletes += c->deletes;
-}
-
-/* Sorts, and joins those of the same relation. Returns how many are left. */
-static size_t sort_counts(struct table_counts *v, size_t n)
-{
-    size_t k = 0;
-    qsort(v, n, sizeof *v, by_relation);
-    for (size_t i = 0; i < n; i++)
-        if (k != 0 && v[k - 1].relation == v[i].relation)
-            add_to(&v[k - 1], &v[i]);
-        else
-            v[k++] = v[i];
-    return k;
-}
-
-bool table_counts_add(struct table_counts **counts, size_t *n, const struct table_counts *more, size_t nmore,
-                      struct err *err)
-{
-    size_t missing = 0;
-    for (size_t i = 0; i < nmore; i++)
-        missing += *n == 0 || bsearch(&more[i], *counts, *n, sizeof *more, by_relation) == NULL;
-    if (missing == 0) {
-        for (size_t i = 0; i < nmore; i++)
-            add_to(bsearch(&more[i], *counts, *n, sizeof *more, by_relation), &more[i]);
-        return true;
-    }
-    struct table_counts *p = realloc(*counts, (*n + missing) * sizeof *p);
-    if (p == NULL)
-        return err_nomem(err);
-    *counts = p;
-    /* Merged from the end, in place: one pass however many tables there are. */
-    size_t a = *n, b = nmore, to = *n += missing;
-    while (b > 0) {
-        if (a > 0 && p[a - 1].relation > more[b - 1].relation) {
-            p[--to] = p[--a];
-        } else if (a > 0 && p[a - 1].relation == more[b - 1].relation) {
-            p[--to] = p[--a];
-            add_to(&p[to], &more[--b]);
-        } else {
-            p[--to] = more[--b];
-        }
-    }
-    return true;
-}
-
-bool frame_payload_counts(struct bytes payload, struct table_counts **counts, size_t *n, struct err *err)
+bool frame_payload_counts(struct bytes payload, struct change_counts *counts, struct err *err)
 {
     struct cur c = cur_over(payload);
     struct bytes ops = cur_blob(&c);
@@ -871,9 +815,11 @@ bool frame_payload_counts(struct bytes payload, struct table_counts **counts, si
         to->deletes += op == REC_DELETE;
     }
     struct cur id = cur_over(ids);
-    for (size_t i = 0; i < nrels; i++)
+    for (size_t i = 0; ok && i < nrels; i++) {
         sum[i].relation = cur_le(&id, 8);
-    ok = ok && table_counts_add(counts, n, sum, sort_counts(sum, nrels), err);
+        if ((sum[i].inserts | sum[i].updates | sum[i].deletes) != 0)
+            ok = change_counts_add(counts, &sum[i], err);
+    }
     free(sum);
     return ok;
 }

@@ -174,7 +174,6 @@ static bool put_footer(struct seal *s, const struct source_pos *end, struct err 
     const struct seg_writer *w = s->w;
     struct segment_footer f = s->footer; /* borrows: only s->footer is cleared */
     f.relations = w->rels;
-    f.counts = w->counts.v;
     f.ncounts = w->counts.n;
     f.next_lsn = w->commit.next_lsn;
     f.changes = w->commit.changes;
@@ -182,9 +181,11 @@ static bool put_footer(struct seal *s, const struct source_pos *end, struct err 
     f.end = *end;
     uint64_t at = offset(s);
     buf_reset(&s->raw);
-    if (!segment_footer_encode(&f, &s->raw, err) ||
-        !zblock_write(w->z, ZB_FOOTER, &(struct frame_info){ .first_lsn = f.next_lsn }, buf_view(&s->raw), &s->out,
-                      err))
+    bool ok = change_counts_sorted(&w->counts, &f.counts, err);
+    ok = ok && segment_footer_encode(&f, &s->raw, err);
+    free(f.counts);
+    if (!ok || !zblock_write(w->z, ZB_FOOTER, &(struct frame_info){ .first_lsn = f.next_lsn }, buf_view(&s->raw),
+                             &s->out, err))
         return false;
     segment_trailer_encode(at, &s->out);
     return buf_ok(&s->out, err);

@@ -41,7 +41,7 @@ bool seg_writer_note(struct seg_writer *w, const struct segment_frame *f, struct
         w->now.last_commit_lsn = i->last_commit_lsn;
         w->now.commit_us = w->txn_us;
     }
-    return frame_payload_counts(payload, &w->pending.v, &w->pending.n, err);
+    return frame_payload_counts(payload, &w->pending, err);
 }
 
 bool seg_writer_note_relation(struct seg_writer *w, const struct relation *r, uint64_t end, struct err *err)
@@ -81,9 +81,10 @@ bool seg_writer_mark_commit(struct seg_writer *w, struct err *err)
 {
     if (!apply_schema(w, err))
         return false;
-    if (!table_counts_add(&w->counts.v, &w->counts.n, w->pending.v, w->pending.n, err))
-        return false;
-    w->pending.n = 0;
+    for (unsigned i = 0; i < w->pending.n; i++)
+        if (!change_counts_add(&w->counts, &w->pending.v[i], err))
+            return false;
+    change_counts_reset(&w->pending);
     w->commit = w->now;
     return true;
 }
@@ -101,7 +102,7 @@ bool seg_writer_back_to_commit(struct seg_writer *w, struct err *err)
         }
     relation_table_clear(&w->rels);
     w->rels = kept;
-    w->pending.n = 0;
+    change_counts_reset(&w->pending);
     buf_reset(&w->schema_behind);
     w->now = w->commit;
     return true;
@@ -113,9 +114,8 @@ void seg_writer_forget_segment(struct seg_writer *w)
     append_file_close(w->file, &ignored);
     w->file = NULL;
     relation_table_clear(&w->rels);
-    free(w->counts.v);
-    free(w->pending.v);
-    w->counts = w->pending = (struct seg_counts){ 0 };
+    change_counts_free(&w->counts);
+    change_counts_free(&w->pending);
     w->now.nframes = w->commit.nframes = 0;
 }
 

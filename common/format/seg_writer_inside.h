@@ -14,10 +14,6 @@ struct seg_mark { /* a place in the open segment */
     size_t nframes;
     bool inside; /* a transaction is open here */
 };
-struct seg_counts {
-    struct table_counts *v;
-    size_t n;
-};
 struct seg_writer {
     struct slot *slot;
     struct seg_writer_options o;
@@ -35,8 +31,8 @@ struct seg_writer {
     struct relation_table rels; /* what the open segment defines */
     uint64_t *rel_end;          /* by place in rels: offset behind the RELATIONS frame that defines it */
     unsigned cap_rel_end;
-    struct seg_counts counts;  /* per relation, up to the commit mark */
-    struct seg_counts pending; /* behind it */
+    struct change_counts counts;  /* up to the commit mark */
+    struct change_counts pending; /* behind it */
     char source[64], source_version[64];
     struct source_pos pos;    /* the full position at the commit mark, as the caller last said it */
     struct schema_set schema; /* the schema history at the commit mark; empty: none is kept */

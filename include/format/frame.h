@@ -121,12 +121,20 @@ struct table_counts {
     uint64_t relation; /* its id */
     uint64_t inserts, updates, deletes;
 };
-/* Adds a payload's changes to *counts (malloc'd, grown, sorted by relation). Reads the operation stream only. */
-bool frame_payload_counts(struct bytes payload, struct table_counts **counts, size_t *n, struct err *err);
-/* Adds more[nmore] to *counts, both sorted by relation without one twice. ERR_NOMEM leaves *counts as it was. Cost: one pass over *counts where
- * it gains relations, else a search for each of more. */
-bool table_counts_add(struct table_counts **counts, size_t *n, const struct table_counts *more, size_t nmore,
-                      struct err *err);
+/* By relation, each once, in order of arrival. Zero-initialise. */
+struct change_counts {
+    struct table_counts *v;
+    unsigned n, cap;
+    unsigned *hash; /* private to table_counts.c */
+    unsigned hash_cap;
+};
+bool change_counts_add(struct change_counts *c, const struct table_counts *more, struct err *err); /* O(1) expected */
+void change_counts_reset(struct change_counts *c);                                                 /* keeps the memory */
+void change_counts_free(struct change_counts *c); /* and zeroes; safe twice */
+bool change_counts_sorted(const struct change_counts *c, struct table_counts **out /* c->n of them by relation; free() */,
+                          struct err *err);
+/* Adds a payload's changes to *counts; relations without any are left out. Reads the operation stream only. An error leaves some of them added. */
+bool frame_payload_counts(struct bytes payload, struct change_counts *counts, struct err *err);
 
 struct frame;
 /* Every count, length and number is checked (I9): ERR_CORRUPT says which. payload is copied or kept by value: the frame owns

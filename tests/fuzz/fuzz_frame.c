@@ -95,10 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     uint8_t *copy = malloc(n);
     memcpy(copy, data, n);
     struct frame_info info = fitting(copy + 1, n - 1, data[0] & 1);
-    struct table_counts *counts = NULL;
-    size_t ncounts = 0;
-    frame_payload_counts(bytes_of(copy + 1, n - 1), &counts, &ncounts, &err);
-    free(counts);
+    struct change_counts counts = { 0 };
+    frame_payload_counts(bytes_of(copy + 1, n - 1), &counts, &err);
+    change_counts_free(&counts);
     if (frame_decode(bytes_of(copy + 1, n - 1), &info, &rels, &f, &err)) {
         struct buf one = { 0 }, two = { 0 };
         again(f, &one);

@@ -183,16 +183,17 @@ static void round_trip(unsigned seed, bool updates)
         buf_free(&again);
         frame_builder_free(b2);
 
+        struct change_counts counted = { 0 };
         struct table_counts *counts = NULL;
-        size_t ncounts = 0;
         uint64_t sum = 0;
-        MUST(frame_payload_counts(buf_view(&payload), &counts, &ncounts, &err));
-        for (size_t i = 0; i < ncounts; i++) {
+        MUST(frame_payload_counts(buf_view(&payload), &counted, &err) && change_counts_sorted(&counted, &counts, &err));
+        for (size_t i = 0; i < counted.n; i++) {
             sum += counts[i].inserts + counts[i].updates + counts[i].deletes;
             CHECK(i == 0 || counts[i - 1].relation < counts[i].relation, "counts are sorted");
         }
         CHECK(sum == OPS, "counted %llu changes", (unsigned long long)sum);
         free(counts);
+        change_counts_free(&counted);
         frame_unref(f);
     }
     buf_free(&payload);
@@ -201,35 +202,51 @@ static void round_trip(unsigned seed, bool updates)
         relation_unref(rel[i]);
 }
 
-/* Sums of two sorted lists, however they interleave: relation numbers that only one has, that both have, none at all. */
+/* Sums of two lists, whatever both have, in any order of arrival: relations that only one has, that both have, none at all. */
 static void sums(void)
 {
     enum { IDS = 6 };
+    struct change_counts counts = { 0 };
     for (unsigned in = 0; in < 1u << (2 * IDS); in++) {
-        struct table_counts more[IDS], *counts = NULL;
-        size_t n = 0, nmore = 0, want = 0, at = 0;
+        struct table_counts *v = NULL;
+        size_t want = 0, at = 0;
         for (unsigned i = 0; i < IDS; i++)
             if ((in >> i & 1) != 0) {
                 struct table_counts one = { .relation = i * 10, .inserts = 1, .updates = i };
-                MUST(table_counts_add(&counts, &n, &one, 1, &err));
+                MUST(change_counts_add(&counts, &one, &err));
             }
-        for (unsigned i = 0; i < IDS; i++)
+        for (unsigned k = 0; k < IDS; k++) {
+            unsigned i = in % 2 == 0 ? k : IDS - 1 - k;
+            struct table_counts one = { .relation = i * 10, .inserts = 2, .deletes = 5 };
             if ((in >> (IDS + i) & 1) != 0)
-                more[nmore++] = (struct table_counts){ .relation = i * 10, .inserts = 2, .deletes = 5 };
-        MUST(table_counts_add(&counts, &n, more, nmore, &err));
+                MUST(change_counts_add(&counts, &one, &err));
+        }
+        MUST(change_counts_sorted(&counts, &v, &err));
         for (unsigned i = 0; i < IDS; i++) {
             unsigned a = in >> i & 1, b = in >> (IDS + i) & 1;
             if (a + b == 0)
                 continue;
             want++;
-            CHECK(at < n && counts[at].relation == i * 10 && counts[at].inserts == a + 2 * b &&
-                      counts[at].updates == a * i && counts[at].deletes == 5 * b,
+            CHECK(at < counts.n && v[at].relation == i * 10 && v[at].inserts == a + 2 * b && v[at].updates == a * i &&
+                      v[at].deletes == 5 * b,
                   "sum of relation %u, case %u", i * 10, in);
             at++;
         }
-        CHECK(n == want, "%zu relations instead of %zu, case %u", n, want, in);
-        free(counts);
+        CHECK(counts.n == want, "%u relations instead of %zu, case %u", counts.n, want, in);
+        free(v);
+        if (in % 3 == 0)
+            change_counts_free(&counts);
+        else
+            change_counts_reset(&counts);
     }
+    change_counts_free(&counts);
+    enum { MANY = 3000 }; /* through several sizes of the hash, all on few of its places */
+    for (unsigned i = 0; i < 2 * MANY; i++)
+        MUST(change_counts_add(&counts, &(struct table_counts){ .relation = (uint64_t)(i % MANY) << 20, .deletes = i }, &err));
+    CHECK(counts.n == MANY, "%u relations", counts.n);
+    for (unsigned i = 0; i < counts.n; i++)
+        CHECK(counts.v[i].relation == (uint64_t)i << 20 && counts.v[i].deletes == 2 * i + MANY, "relation %u", i);
+    change_counts_free(&counts);
 }
 
 /* Begin, commit, DDL and message fields, GTIDs of both flavours and none, in one frame. */
