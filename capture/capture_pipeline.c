@@ -30,7 +30,10 @@ enum {
     TICK_EVERY_BYTES = 2 << 20,
     REST_WITHIN_MS = 20, /* what is left of a transaction follows at once: the source sends it from a finished file */
     HEARTBEAT_EVERY_US = 1000000,
-    PREFLIGHT_TIMEOUT_S = 120
+    PREFLIGHT_TIMEOUT_S = 120,
+    TABLE_SHARE = 1024,      /* bytes of a frame for each table in it, before it is full: a table costs a frame as much as some rows do, */
+    FRAME_MORE = 4,          /* but no more than so many times the size that was asked for, */
+    FRAME_MOST = FRAME_SIZE_MAX / 2 /* nor than this, in bytes */
 };
 
 struct pipeline;
@@ -74,6 +77,7 @@ struct pipeline {
     bool committed;   /* since the last tick: what was committed says the position */
     int64_t position_at_us, heartbeat_at_us;
     size_t size_at_commit; /* of the frame, behind its last commit */
+    size_t frame_size;     /* what it may become */
     int64_t metered_at_us; /* up to when the stage times of this thread are accounted for */
     uint64_t read_us, encode_us, wait_us;
     bool preflight_done;
@@ -152,6 +156,13 @@ static void note_handed(struct pipeline *p)
         xa_store_handed(p->xa, log_writer_handed(p->writer));
 }
 
+static void begin_frame(struct pipeline *p, uint64_t first_lsn, bool inside)
+{
+    p->frame_size = p->o->frame_size;
+    p->continues = inside;
+    frame_builder_reset(p->frame, first_lsn, inside);
+}
+
 /* Hands the gathered records on and begins the next frame behind them. */
 static bool close_frame(struct pipeline *p, struct err *err)
 {
@@ -161,8 +172,7 @@ static bool close_frame(struct pipeline *p, struct err *err)
         return false;
     note_handed(p);
     p->size_at_commit = 0;
-    p->continues = frame_builder_inside(p->frame);
-    frame_builder_reset(p->frame, frame_builder_next_lsn(p->frame), p->continues);
+    begin_frame(p, frame_builder_next_lsn(p->frame), frame_builder_inside(p->frame));
     return true;
 }
 
@@ -186,14 +196,28 @@ static bool split_frame(struct pipeline *p, struct err *err)
     return true;
 }
 
+/* A frame that thousands of tables share may become larger: else it would have hardly a row of each. */
+static bool may_grow(struct pipeline *p)
+{
+    size_t want = (size_t)frame_builder_relations(p->frame)->n * TABLE_SHARE, most = p->o->frame_size * FRAME_MORE;
+    most = most < FRAME_MOST ? most : FRAME_MOST;
+    want = want < most ? want : most;
+    if (want <= p->frame_size)
+        return false;
+    p->frame_size = want;
+    return true;
+}
+
 /* The builder is full inside a transaction: complete ones go first; the open one's part follows when it is still large. */
 static bool spill_inside(struct pipeline *p, struct err *err)
 {
+    if (may_grow(p))
+        return true;
     if (!split_frame(p, err))
         return false;
     p->size_at_commit = 0;
     fault_point("capture.mid_transaction");
-    return frame_builder_size(p->frame) < p->o->frame_size || close_frame(p, err);
+    return frame_builder_size(p->frame) < p->frame_size || close_frame(p, err);
 }
 
 /* Hands the complete transactions on, so that they do not wait for the end of the one that is open. */
@@ -226,8 +250,7 @@ static bool cut_open_transaction(struct pipeline *p, struct err *err)
     uint64_t next = 0;
     if (!hand_on(p, err) || !log_writer_drain(p->writer, true, &next, err))
         return false;
-    p->continues = false;
-    frame_builder_reset(p->frame, next, false);
+    begin_frame(p, next, false);
     return true;
 }
 
@@ -254,8 +277,7 @@ static bool note_file(struct pipeline *p, struct err *err)
 /* How large the frame may become inside a transaction. Behind complete ones a short one may finish: a split costs as much as the frame. */
 static size_t size_inside(const struct pipeline *p)
 {
-    size_t size = p->o->frame_size;
-    return frame_builder_commits(p->frame) > 0 ? size + size / 4 : size;
+    return frame_builder_commits(p->frame) > 0 ? p->frame_size + p->frame_size / 4 : p->frame_size;
 }
 
 /* Or would be with another transaction like the last. */
@@ -263,7 +285,7 @@ static bool full_at_commit(struct pipeline *p)
 {
     size_t size = frame_builder_size(p->frame), last = size - p->size_at_commit;
     p->size_at_commit = size;
-    return size >= p->o->frame_size || size + last > size_inside(p);
+    return (size >= p->frame_size || size + last > size_inside(p)) && !may_grow(p);
 }
 
 static enum pump handle_event(struct pipeline *p, struct bytes event, struct err *err)
@@ -567,7 +589,7 @@ static bool open_log(struct pipeline *p, struct source_status *now, const char *
     if (!log_writer_start(p->slot, seg, &keep, p->status, &p->writer, err))
         goto out;
     seg = NULL; /* the writer's now */
-    frame_builder_reset(p->frame, rec.next_lsn, false);
+    begin_frame(p, rec.next_lsn, false);
     ok = start_stream(p, &rec.pos, err) && note_publication(p, rec.empty, err);
 out:
     if (seg != NULL) {
