@@ -648,15 +648,16 @@ bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, u
 {
     struct err ignored;
     bool ok = build_use(b, r->build, &ignored);
-    for (; ok && n > 0; n--)
+    for (uint32_t i = 0; ok && i < n; i++)
         ok = add_done(b, op, r->build, &ignored);
     if (!ok) {
         rows_fail(b, r);
         return false;
     }
     b->size += bytes;
-    r->new_row = r->build->n_new;
-    r->old_row = r->build->n_old;
+    /* Not read from there: both at once would wait until the two stores, and all before them, are done. */
+    r->new_row += op != REC_DELETE ? n : 0;
+    r->old_row += op != REC_INSERT ? n : 0;
     return true;
 }
 
