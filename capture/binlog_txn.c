@@ -332,7 +332,7 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
             table_defs_end_statement(s->defs);
         return STREAM_INSIDE;
     }
-    if (!room_for_row(s, s->rows.def->rel->ncols, err) || (!s->xa && !txn_begin(s, b, e->when, err)))
+    if (!room_for_row(s, s->rows.def->ncols, err) || (!s->xa && !txn_begin(s, b, e->when, err)))
         return stream_fail(s, err);
     return txn_rows_continue(s, b, frame_size, err);
 }

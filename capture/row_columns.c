@@ -405,7 +405,7 @@ static unsigned put_batch(struct batch *t, struct row_reader *r, struct frame_bu
         bytes += is_old ? grown(&x->rows.old_parts[k], &t->old_marks[k]) : 0;
     }
     /* A frame is full behind the same row, whichever way its rows came. */
-    ok = ok && frame_builder_size(b) + frame_rows_size(&x->rows, t->n, bytes) < frame_size;
+    ok = ok && frame_rows_size(b, &x->rows, t->n, bytes) < frame_size;
     if (!ok) {
         r->columns_from = r->row + t->n;
         for (; i > 0; i--) {

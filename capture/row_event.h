@@ -9,6 +9,7 @@
 
 #include "arena.h"
 #include "binlog_event.h"
+#include "frame.h"
 #include "relation.h"
 
 struct wire_column { /* how a column travels; private to the row decoders */
@@ -28,6 +29,7 @@ struct table_def {
     struct relation *rel;       /* NULL when the table is not captured: its rows are skipped without decoding */
     unsigned ncols;
     struct wire_column *cols;
+    struct frame_place *place; /* row_frame.c's */
     bool captured;
     bool sequence; /* a MariaDB SEQUENCE: each step writes its one row as an insert; not rows of a table */
 };

@@ -18,10 +18,10 @@ enum {
     CACHE_BYTES = 256 * 1024 * 1024 /* then all that no statement is using goes */
 };
 
-struct entry {
+struct entry { /* in one piece of memory with what it points to: one of thousands is far away whenever it is needed */
     struct table_def def; /* first: callers hold pointers to it */
-    uint8_t *owned;       /* definition's bytes; schema and table point into them */
-    struct bytes definition;
+    struct frame_place place;
+    struct bytes definition; /* schema and table point into it */
     bool mariadb;
     bool active;
     bool asked; /* the definition is the schema history's: void after the next DDL */
@@ -65,8 +65,6 @@ static void entry_free(struct table_defs *t, struct entry *e)
     unhint(t, e);
     t->bytes -= e->cost;
     relation_unref(e->def.rel);
-    free(e->def.cols);
-    free(e->owned);
     free(e);
 }
 
@@ -179,41 +177,53 @@ static bool is_sequence(const struct relation *rel)
     return true;
 }
 
+static void define_columns(const struct table_defs *t, struct table_def *def)
+{
+    for (unsigned i = 0; i < def->ncols; i++) {
+        struct wire_column *w = &def->cols[i];
+        w->tells_apart = def->rel->nkey == 0 || def->rel->cols[i].key_pos != 0;
+        w->replaced = w->tells_apart ? NULL : t->replaced;
+    }
+}
+
 static struct entry *add(struct table_defs *t, const struct table_map_names *n, bool captured, bool mariadb,
                          struct err *err)
 {
     struct bytes keep = n->definition;
+    struct relation *rel = NULL;
+    struct wire_column *cols = NULL;
+    bool asked = false;
     if (!captured) /* names only: up to the NUL behind the table's */
         keep.n = (size_t)(n->table.p + n->table.n + 1 - n->definition.p);
-    struct entry *e = calloc(1, sizeof *e);
-    uint8_t *owned = malloc(keep.n);
-    if (e == NULL || owned == NULL) {
-        free(e);
-        free(owned);
+    else if (!table_map_define(n, mariadb, t->from, &asked, &cols, &rel, err))
+        return NULL;
+    unsigned ncols = captured ? rel->ncols : 0;
+    size_t cols_bytes = ncols * sizeof *cols, bytes = sizeof(struct entry) + cols_bytes + keep.n;
+    struct entry *e = calloc(1, bytes);
+    if (e == NULL) {
+        free(cols);
+        relation_unref(rel);
         err_nomem(err);
         return NULL;
     }
+    uint8_t *owned = (uint8_t *)(e + 1) + cols_bytes;
     memcpy(owned, keep.p, keep.n);
-    e->owned = owned;
     e->definition = (struct bytes){ owned, keep.n };
     e->mariadb = mariadb;
-    e->def.captured = captured;
-    e->def.schema = (struct bytes){ owned + (n->schema.p - keep.p), n->schema.n };
-    e->def.table = (struct bytes){ owned + (n->table.p - keep.p), n->table.n };
-    if (captured && !table_map_define(n, mariadb, t->from, &e->asked, &e->def.cols, &e->def.rel, err)) {
-        free(owned);
-        free(e);
-        return NULL;
-    }
-    e->def.ncols = captured ? e->def.rel->ncols : 0;
-    for (unsigned i = 0; i < e->def.ncols; i++) {
-        struct wire_column *w = &e->def.cols[i];
-        w->tells_apart = e->def.rel->nkey == 0 || e->def.rel->cols[i].key_pos != 0;
-        w->replaced = w->tells_apart ? NULL : t->replaced;
-    }
-    e->def.sequence = captured && mariadb && is_sequence(e->def.rel);
-    e->cost = sizeof *e + keep.n + e->def.ncols * (sizeof *e->def.cols + sizeof(struct column)) +
-              (captured ? sizeof(struct relation) + e->def.rel->canonical.n : 0);
+    e->asked = asked;
+    e->def = (struct table_def){ .schema = { owned + (n->schema.p - keep.p), n->schema.n },
+                                 .table = { owned + (n->table.p - keep.p), n->table.n },
+                                 .rel = rel,
+                                 .ncols = ncols,
+                                 .cols = captured ? (struct wire_column *)(e + 1) : NULL,
+                                 .place = &e->place,
+                                 .captured = captured,
+                                 .sequence = captured && mariadb && is_sequence(rel) };
+    if (captured)
+        memcpy(e->def.cols, cols, cols_bytes);
+    free(cols);
+    define_columns(t, &e->def);
+    e->cost = bytes + ncols * sizeof(struct column) + (captured ? sizeof(struct relation) + rel->canonical.n : 0);
     t->bytes += e->cost;
     struct entry **first = &t->buckets[bucket_of(n->schema, n->table)];
     e->next = *first;

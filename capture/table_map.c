@@ -212,10 +212,15 @@ static bool set_charset(struct map *m, unsigned i, uint64_t collation, struct er
 /* Collations come as one list, or as a default with (number among these columns, collation) pairs for the others. */
 static bool read_charsets(struct map *m, bool labels, enum tlv by_default, enum tlv by_column, struct err *err)
 {
-    unsigned *which = calloc(m->ncols, sizeof *which);
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->ncols; i++)
+        n += labels ? has_labels(real_type(m, i)) : has_charset(m, real_type(m, i));
+    if (n == 0 && !m->have[by_default] && !m->have[by_column])
+        return true;
+    unsigned *which = calloc((size_t)n + 1, sizeof *which);
     if (which == NULL)
         return err_nomem(err);
-    unsigned n = 0;
+    n = 0;
     for (unsigned i = 0; i < m->ncols; i++)
         if (labels ? has_labels(real_type(m, i)) : has_charset(m, real_type(m, i)))
             which[n++] = i;

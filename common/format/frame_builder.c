@@ -5,12 +5,14 @@
 #include "frame_near.h"
 #include "frame_wire.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 /* One relation's streams, in one piece of memory with its parts: with thousands of relations, each that a row touches is far away. */
 struct rel_build {
     const struct relation *rel; /* the keeper's */
+    unsigned ncols;             /* its */
     uint64_t frame;             /* the last one that used it: the streams hold that one's rows, and are emptied before they are used in another */
     unsigned number;            /* in that frame */
     uint32_t n_new, n_old;      /* rows in that frame, */
@@ -20,6 +22,8 @@ struct rel_build {
     struct col_kind *kinds;
     struct frame_part *new_parts, *old_parts;
 };
+static atomic_ullong streams_made = 1; /* by all builders */
+
 struct dict_gtid {
     struct gtid g; /* no: the last number, for the next delta */
 };
@@ -57,6 +61,7 @@ struct frame_builder {
     size_t held;            /* bytes of all builds, as last measured */
     bool large;             /* a stream beyond KEEP_BYTES was found */
     uint32_t measured_records; /* how many records the frame had then */
+    uint64_t streams;       /* the number of these; of others, here or in another builder, it is another */
     struct rel_build *last; /* where the previous change went */
     struct val *scratch;    /* frame_copy_records: two rows */
     size_t nscratch;
@@ -74,7 +79,7 @@ enum {
 
 static void build_free(struct rel_build *rb)
 {
-    for (unsigned i = 0; i < 2 * rb->rel->ncols; i++) /* new and old ones lie behind each other */
+    for (unsigned i = 0; i < 2 * rb->ncols; i++) /* new and old ones lie behind each other */
         frame_part_free(&rb->new_parts[i]);
     free(rb);
 }
@@ -92,13 +97,16 @@ static void builds_free(struct frame_builder *b)
     b->known = NULL;
     b->held = 0;
     b->last = NULL;
+    b->streams = atomic_fetch_add_explicit(&streams_made, 1, memory_order_relaxed);
 }
 
 struct frame_builder *frame_builder_new(void)
 {
     struct frame_builder *b = calloc(1, sizeof *b);
-    if (b != NULL)
-        frame_builder_reset(b, 1, false);
+    if (b == NULL)
+        return NULL;
+    builds_free(b); /* there are none; numbers what will be made */
+    frame_builder_reset(b, 1, false);
     return b;
 }
 
@@ -139,9 +147,9 @@ static void parts_reset(struct frame_part *p, unsigned n)
 static void build_reset(struct rel_build *rb)
 {
     if (rb->n_new != 0 || rb->spoilt)
-        parts_reset(rb->new_parts, rb->rel->ncols);
+        parts_reset(rb->new_parts, rb->ncols);
     if (rb->n_old != 0 || rb->spoilt)
-        parts_reset(rb->old_parts, rb->rel->ncols);
+        parts_reset(rb->old_parts, rb->ncols);
     rb->n_new = rb->n_old = rb->n_updates = 0;
     rb->spoilt = false;
 }
@@ -159,9 +167,9 @@ static void measure_parts(struct frame_builder *b, const struct frame_part *p, u
 static void measure(struct frame_builder *b, struct rel_build *rb)
 {
     if (rb->n_new != 0)
-        measure_parts(b, rb->new_parts, rb->rel->ncols, &rb->held_new);
+        measure_parts(b, rb->new_parts, rb->ncols, &rb->held_new);
     if (rb->n_old != 0)
-        measure_parts(b, rb->old_parts, rb->rel->ncols, &rb->held_old);
+        measure_parts(b, rb->old_parts, rb->ncols, &rb->held_old);
 }
 
 /* The streams stay as they are until they are used again, so that thousands that have left the processor's cache are not
@@ -172,8 +180,8 @@ static void streams_reset(struct frame_builder *b)
     for (unsigned i = 0; (b->large || !known) && i < b->rels.n; i++) {
         struct rel_build *rb = b->by_number[i];
         build_reset(rb);
-        measure_parts(b, rb->new_parts, rb->rel->ncols, &rb->held_new);
-        measure_parts(b, rb->old_parts, rb->rel->ncols, &rb->held_old);
+        measure_parts(b, rb->new_parts, rb->ncols, &rb->held_new);
+        measure_parts(b, rb->old_parts, rb->ncols, &rb->held_old);
     }
     relation_table_reset(&b->rels);
     b->last = NULL;
@@ -414,6 +422,7 @@ static struct rel_build *build_new(const struct relation *rel)
     if (rb == NULL)
         return NULL;
     rb->rel = rel;
+    rb->ncols = rel->ncols;
     rb->new_parts = (struct frame_part *)(rb + 1);
     rb->old_parts = rb->new_parts + rel->ncols;
     rb->kinds = (struct col_kind *)(rb->old_parts + rel->ncols);
@@ -466,9 +475,9 @@ static struct rel_build *build_find(struct frame_builder *b, const struct relati
     return rb;
 }
 
-static size_t relation_size(const struct relation *rel) /* what it takes of a frame besides its values */
+static size_t relation_size(const struct rel_build *rb) /* what it takes of a frame besides its values */
 {
-    return 10 + 4 * (size_t)rel->ncols;
+    return 10 + 4 * (size_t)rb->ncols;
 }
 
 static bool build_use(struct frame_builder *b, struct rel_build *rb, struct err *err)
@@ -483,7 +492,7 @@ static bool build_use(struct frame_builder *b, struct rel_build *rb, struct err 
         rb->number = b->rels.n - 1;
         rb->frame = b->frame;
         b->by_number[rb->number] = rb;
-        b->size += relation_size(rb->rel);
+        b->size += relation_size(rb);
     }
     b->last = rb;
     return true;
@@ -507,7 +516,7 @@ enum { VALUE_MOST = 10 }; /* bytes of a value, or of a string's length: of the l
 static bool row_check(const struct rel_build *rb, const struct val *row, bool same_ok, uint64_t *bytes, struct err *err)
 {
     uint64_t n = *bytes;
-    for (unsigned i = 0; i < rb->rel->ncols; i++) {
+    for (unsigned i = 0; i < rb->ncols; i++) {
         const struct val *v = &row[i];
         struct col_kind k = rb->kinds[i];
         if (v->kind <= VAL_NULL || (same_ok && v->kind == VAL_SAME))
@@ -537,7 +546,7 @@ static inline bool equal(uint8_t phys, const struct val *a, const struct val *b)
 static bool put_row(struct rel_build *rb, struct frame_part *parts, uint32_t nth, const struct val *row,
                     const struct val *new_row, size_t *size)
 {
-    unsigned n = rb->rel->ncols;
+    unsigned n = rb->ncols;
     for (unsigned i = 0; i < n; i++) {
         const struct val *v = &row[i];
         uint8_t st = ST_VALUE;
@@ -602,14 +611,20 @@ bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const
 
 /* --- rows put value by value --- */
 
-bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_rows *out)
+bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_place *at,
+                     struct frame_rows *out)
 {
     struct err ignored;
     if (b->failed || !b->inside)
         return false;
-    struct rel_build *rb = build_find(b, rel, &ignored);
+    struct rel_build *rb = at->build;
+    if (at->of != b->streams)
+        rb = build_find(b, rel, &ignored);
+    else if (rb->frame != b->frame)
+        build_reset(rb);
     if (rb == NULL)
         return false;
+    *at = (struct frame_place){ rb, b->streams };
     *out = (struct frame_rows){ rb->new_parts, rb->old_parts, rb->kinds, rb->n_new, rb->n_old, rb };
     return true;
 }
@@ -625,7 +640,7 @@ void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new
 {
     size_t ignored = 0;
     bool failed = false;
-    for (unsigned i = 0; i < r->build->rel->ncols; i++) {
+    for (unsigned i = 0; i < r->build->ncols; i++) {
         struct frame_part *n = &r->new_parts[i], *o = &r->old_parts[i];
         failed |= n->states.failed || n->a.failed || n->b.failed || o->states.failed || o->a.failed || o->b.failed;
     }
@@ -639,9 +654,9 @@ void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new
         frame_part_undo(&r->old_parts[i], r->kinds[i].phys, r->old_row, &ignored);
 }
 
-size_t frame_rows_size(const struct frame_rows *r, uint32_t n, size_t bytes)
+size_t frame_rows_size(const struct frame_builder *b, const struct frame_rows *r, uint32_t n, size_t bytes)
 {
-    return bytes + (size_t)n * FRAME_RECORD_SIZE + (r->build->used ? 0 : relation_size(r->build->rel));
+    return b->size + bytes + (size_t)n * FRAME_RECORD_SIZE + (r->build->frame == b->frame ? 0 : relation_size(r->build));
 }
 
 bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, uint32_t n, size_t bytes)
@@ -663,7 +678,7 @@ bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, u
 
 bool frame_rows_close(struct frame_builder *b, uint8_t op, struct frame_rows *r, size_t bytes)
 {
-    unsigned n = r->build->rel->ncols;
+    unsigned n = r->build->ncols;
     /* Near the limit frame_add_* decides: it leaves room for what a part has besides its values, which size does not count. */
     if (b->nrecords == UINT32_MAX || b->size + bytes + 2 * (size_t)VALUE_MOST * n > FRAME_RAW_MAX) {
         frame_rows_undo(b, r, op == REC_DELETE ? 0 : n, op == REC_INSERT ? 0 : n);
@@ -726,7 +741,7 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     for (unsigned i = 0; i < b->rels.n; i++) {
         struct rel_build *rb = b->by_number[i];
         bool paired = rb->n_updates == rb->n_new && rb->n_updates == rb->n_old;
-        for (unsigned c = 0; c < rb->rel->ncols; c++) {
+        for (unsigned c = 0; c < rb->ncols; c++) {
             const struct frame_part *n = &rb->new_parts[c], *o = &rb->old_parts[c];
             frame_part_write(n, rb->kinds[c].phys, rb->n_new, &b->bits, out);
             if (!paired || rb->kinds[c].phys != PHYS_STR || !frame_near_write(n, o, rb->n_old, &b->near, &b->bits, out))

@@ -27,6 +27,7 @@
 
 #include <ctype.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -43,20 +44,18 @@ enum { F_NULLABLE = 1, F_UNSIGNED = 2, F_VISIBLE = 4 };
 struct owned {
     struct relation r; /* first: a pointer to one is a pointer to the other */
     atomic_uint refs;
-    uint8_t *canonical;
-    struct column *cols;
-    struct bytes *labels; /* of all columns */
+    struct column *cols;  /* and behind them the key */
+    struct bytes *labels; /* of all columns; NULL: there are none */
     uint16_t *key;
     uint16_t *index; /* > LINEAR_COLUMNS: open addressing by hash of the lower-cased name, column number + 1; 0 free */
     size_t index_mask;
+    uint8_t canonical[];
 };
 
 static void destroy(struct owned *o)
 {
-    free(o->canonical);
     free(o->cols);
     free(o->labels);
-    free(o->key);
     free(o->index);
     free(o);
 }
@@ -225,15 +224,13 @@ static bool build_key(struct owned *o, struct err *err)
     unsigned n = 0;
     for (unsigned i = 0; i < o->r.ncols; i++)
         n += o->cols[i].key_pos != 0;
-    o->key = calloc(n == 0 ? 1 : n, sizeof *o->key);
-    if (o->key == NULL)
-        return err_nomem(err);
-    uint8_t taken[MAX_COLUMNS + 1] = { 0 };
+    for (unsigned i = 0; i < n; i++)
+        o->key[i] = UINT16_MAX; /* no column's number */
     for (unsigned i = 0; i < o->r.ncols; i++) {
         uint16_t pos = o->cols[i].key_pos;
         if (pos == 0)
             continue;
-        if (pos > n || taken[pos]++ != 0)
+        if (pos > n || o->key[pos - 1] != UINT16_MAX)
             return err_set(err, ERR_CORRUPT, "column %.*s: key position %u is taken twice or beyond the %u key columns",
                            BYTES_FMT(o->cols[i].name), pos, n);
         o->key[pos - 1] = (uint16_t)i;
@@ -260,10 +257,21 @@ static bool check_unique(struct owned *o, struct err *err)
     return true;
 }
 
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+static const EVP_MD *sha256;
+
+static void find_sha256(void) /* once: looking for it takes as long as hashing a definition */
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (sha256 == NULL)
+        sha256 = EVP_sha256();
+}
+
 static bool set_id(struct owned *o, struct err *err)
 {
     uint8_t hash[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(o->r.canonical.p, o->r.canonical.n, hash, NULL, EVP_sha256(), NULL) != 1)
+    pthread_once(&sha256_once, find_sha256);
+    if (EVP_Digest(o->r.canonical.p, o->r.canonical.n, hash, NULL, sha256, NULL) != 1)
         return err_set(err, ERR_NOMEM, "SHA-256 of a table definition failed in OpenSSL");
     uint64_t id = 0;
     for (unsigned i = 0; i < 8; i++)
@@ -289,20 +297,21 @@ static bool parse_owned(struct owned *o, size_t n, struct err *err)
     if (!cur_ok(&c, "table definition", err))
         return false;
     o->r.ncols = (unsigned)ncols;
-    o->cols = calloc(ncols, sizeof *o->cols);
+    o->cols = calloc(ncols, sizeof *o->cols + sizeof *o->key);
     if (o->cols == NULL)
         return err_nomem(err);
+    o->key = (uint16_t *)(o->cols + ncols);
     o->r.cols = o->cols;
     struct cur again = c;
     size_t nlabels;
     parse_columns(&c, o->cols, o->r.ncols, &nlabels);
     if (!cur_finish(&c, "table definition", err))
         return false;
-    o->labels = calloc(nlabels == 0 ? 1 : nlabels, sizeof *o->labels);
-    if (o->labels == NULL)
+    o->labels = nlabels == 0 ? NULL : calloc(nlabels, sizeof *o->labels);
+    if (o->labels == NULL && nlabels != 0)
         return err_nomem(err);
     struct bytes *at = o->labels;
-    for (unsigned i = 0; i < o->r.ncols; i++) { /* the second reading cannot fail where the first did not */
+    for (unsigned i = 0; i < o->r.ncols && nlabels != 0; i++) { /* the second reading cannot fail where the first did not */
         struct column skip;
         parse_column(&again, &skip);
         o->cols[i].labels = o->cols[i].nlabels == 0 ? NULL : at;
@@ -312,17 +321,15 @@ static bool parse_owned(struct owned *o, size_t n, struct err *err)
     return build_key(o, err) && build_index(o, err) && check_unique(o, err) && set_id(o, err);
 }
 
-/* Takes the bytes, also when it fails. */
-static bool adopt(uint8_t *canonical, size_t n, struct relation **out, struct err *err)
+bool relation_parse(struct bytes canonical, struct relation **out, struct err *err)
 {
-    struct owned *o = calloc(1, sizeof *o);
-    if (o == NULL) {
-        free(canonical);
+    struct owned *o = calloc(1, sizeof *o + canonical.n);
+    if (o == NULL)
         return err_nomem(err);
-    }
     atomic_init(&o->refs, 1);
-    o->canonical = canonical;
-    if (!parse_owned(o, n, err)) {
+    if (canonical.n != 0)
+        memcpy(o->canonical, canonical.p, canonical.n);
+    if (!parse_owned(o, canonical.n, err)) {
         if (o->r.table.n != 0)
             err_ctx(err, "%.*s.%.*s", BYTES_FMT(o->r.schema), BYTES_FMT(o->r.table));
         destroy(o);
@@ -330,16 +337,6 @@ static bool adopt(uint8_t *canonical, size_t n, struct relation **out, struct er
     }
     *out = &o->r;
     return true;
-}
-
-bool relation_parse(struct bytes canonical, struct relation **out, struct err *err)
-{
-    uint8_t *copy = malloc(canonical.n == 0 ? 1 : canonical.n);
-    if (copy == NULL)
-        return err_nomem(err);
-    if (canonical.n != 0)
-        memcpy(copy, canonical.p, canonical.n);
-    return adopt(copy, canonical.n, out, err);
 }
 
 static void encode_column(struct buf *b, const struct column *c)

@@ -85,6 +85,10 @@ bool frame_add_message(struct frame_builder *b, const struct rec_message *r, str
 struct frame_part;
 struct col_kind;
 struct rel_build;
+struct frame_place { /* where a relation's rows went the last time, so that it need not be looked for; zero-initialise, one for each relation */
+    struct rel_build *build;
+    uint64_t of; /* the streams that it is among */
+};
 struct frame_rows {
     struct frame_part *new_parts, *old_parts; /* by column */
     const struct col_kind *kinds;             /* by column */
@@ -92,12 +96,13 @@ struct frame_rows {
     struct rel_build *build;
 };
 /* False: frame_add_* would refuse a change, too, and says why. */
-bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_rows *out);
+bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_place *at,
+                     struct frame_rows *out);
 /* bytes: what its values took. False: it may be too large, or memory ran out; it is taken back, and frame_add_* knows. */
 bool frame_rows_close(struct frame_builder *b, uint8_t op /* REC_INSERT, REC_UPDATE, REC_DELETE */,
                       struct frame_rows *r, size_t bytes);
-/* What n rows whose values took so many bytes add to frame_builder_size. */
-size_t frame_rows_size(const struct frame_rows *r, uint32_t n, size_t bytes);
+/* What frame_builder_size is with n more rows whose values took so many bytes. */
+size_t frame_rows_size(const struct frame_builder *b, const struct frame_rows *r, uint32_t n, size_t bytes);
 /* As frame_rows_close for n rows at once; the caller has seen to it that they fit. False: memory ran out. */
 bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, uint32_t n, size_t bytes);
 /* Of the first new_cols and old_cols columns a state, and a value if it asks for one, was written. Where memory ran out while

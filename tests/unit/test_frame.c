@@ -491,17 +491,18 @@ static void value_by_value(void)
     struct val row[2] = { i64(1), text("x") }, was[2] = { i64(9), null_val };
     volatile size_t too_much = SIZE_MAX / 2; /* not for the compiler to see */
     size_t size = 0;
-    CHECK(!frame_rows_open(b, r, &rows), "outside of a transaction");
+    struct frame_place place = { 0 };
+    CHECK(!frame_rows_open(b, r, &place, &rows), "outside of a transaction");
     for (unsigned round = 0; round < 2; round++) { /* the first one ends for want of memory */
         frame_builder_reset(b, 1, false);
         MUST(frame_add_begin(b, &begin1, &err));
-        CHECK(frame_rows_open(b, r, &rows), "open");
+        CHECK(frame_rows_open(b, r, &place, &rows), "open");
         if (round == 0) {
             CHECK(frame_part_int(&rows.new_parts[0], 77, &size) && frame_part_state(&rows.new_parts[0], 0, ST_VALUE) &&
                       !frame_part_str(&rows.new_parts[1], (const uint8_t *)"x", too_much, 1, &size),
                   "a text that no memory holds");
             frame_rows_undo(b, &rows, 1, 0);
-            CHECK(!frame_rows_open(b, r, &rows) && !frame_add_insert(b, r, row, &err) && err.code == ERR_NOMEM,
+            CHECK(!frame_rows_open(b, r, &place, &rows) && !frame_add_insert(b, r, row, &err) && err.code == ERR_NOMEM,
                   "goes on without memory");
         }
     }
