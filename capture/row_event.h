@@ -29,7 +29,8 @@ struct table_def {
     struct relation *rel;       /* NULL when the table is not captured: its rows are skipped without decoding */
     unsigned ncols;
     struct wire_column *cols;
-    struct frame_place *place; /* row_frame.c's */
+    const struct column *columns; /* rel's */
+    struct frame_place *place;    /* row_frame.c's */
     bool captured;
     bool sequence; /* a MariaDB SEQUENCE: each step writes its one row as an insert; not rows of a table */
 };

@@ -390,7 +390,7 @@ unsigned row_frame_rows(struct row_reader *r, struct frame_builder *b, size_t fr
     unsigned n = 0;
     if (r->c.p == r->c.end || r->json_old != NULL || r->old_times || r->def->ncols > COLUMNS_MAX)
         return 0;
-    struct put x = { .wire = r->def->cols, .col = r->def->rel->cols, .start = r->c.start, .end = r->c.end, .arena = a };
+    struct put x = { .wire = r->def->cols, .col = r->def->columns, .start = r->c.start, .end = r->c.end, .arena = a };
     if (!frame_rows_open(b, r->def->rel, r->def->place, &x.rows))
         return 0;
     do {

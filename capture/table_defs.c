@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 enum {
+    LINE = 64, /* of a processor's cache */
     BUCKETS = 16384,
     HINTS = 16384,      /* by table id: an entry is in one of them at most, that of its present id */
     PER_TABLE = 4,      /* definitions of one table: a rename swap or an ALTER going back finds its old one */
@@ -199,13 +200,14 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
         return NULL;
     unsigned ncols = captured ? rel->ncols : 0;
     size_t cols_bytes = ncols * sizeof *cols, bytes = sizeof(struct entry) + cols_bytes + keep.n;
-    struct entry *e = calloc(1, bytes);
+    struct entry *e = aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE);
     if (e == NULL) {
         free(cols);
         relation_unref(rel);
         err_nomem(err);
         return NULL;
     }
+    memset(e, 0, sizeof *e);
     uint8_t *owned = (uint8_t *)(e + 1) + cols_bytes;
     memcpy(owned, keep.p, keep.n);
     e->definition = (struct bytes){ owned, keep.n };
@@ -216,6 +218,7 @@ static struct entry *add(struct table_defs *t, const struct table_map_names *n, 
                                  .rel = rel,
                                  .ncols = ncols,
                                  .cols = captured ? (struct wire_column *)(e + 1) : NULL,
+                                 .columns = captured ? rel->cols : NULL,
                                  .place = &e->place,
                                  .captured = captured,
                                  .sequence = captured && mariadb && is_sequence(rel) };

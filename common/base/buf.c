@@ -24,13 +24,16 @@ bool buf_grow(struct buf *b, size_t more)
     size_t want = b->n + more, cap = b->cap < 64 ? 64 : b->cap * 2;
     if (cap < want)
         cap = want;
-    uint8_t *p = realloc(b->p, cap);
+    uint8_t *own = b->lent ? NULL : b->p, *p = realloc(own, cap);
     if (p == NULL && cap > want) { /* doubling a large buffer may fail where the plain need still fits */
         cap = want;
-        p = realloc(b->p, cap);
+        p = realloc(own, cap);
     }
     if (p == NULL)
         return fail(b);
+    if (b->lent && b->n != 0)
+        memcpy(p, b->p, b->n);
+    b->lent = false;
     b->p = p;
     b->cap = cap;
     return true;
@@ -38,7 +41,8 @@ bool buf_grow(struct buf *b, size_t more)
 
 void buf_free(struct buf *b)
 {
-    free(b->p);
+    if (!b->lent)
+        free(b->p);
     *b = (struct buf){ 0 };
 }
 

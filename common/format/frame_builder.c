@@ -13,13 +13,14 @@
 struct rel_build {
     const struct relation *rel; /* the keeper's */
     unsigned ncols;             /* its */
-    uint64_t frame;             /* the last one that used it: the streams hold that one's rows, and are emptied before they are used in another */
-    unsigned number;            /* in that frame */
-    uint32_t n_new, n_old;      /* rows in that frame, */
-    uint32_t n_updates;         /* and how many changes have one of each */
-    bool spoilt;                /* the streams may hold more than these */
-    size_t held_new, held_old;  /* bytes of the streams, as last measured */
-    struct col_kind *kinds;
+    /* The last one that used it: the streams hold that one's rows, and are emptied before they are used in another. */
+    uint64_t frame;
+    unsigned number;           /* in that frame */
+    uint32_t n_new, n_old;     /* rows in that frame, */
+    uint32_t n_updates;        /* and how many changes have one of each */
+    bool spoilt;               /* the streams may hold more than these */
+    size_t held_new, held_old; /* bytes of the streams, as last measured */
+    struct col_kind *kinds;    /* behind it, then what new_parts' streams begin in, new_parts, old_parts */
     struct frame_part *new_parts, *old_parts;
 };
 static atomic_ullong streams_made = 1; /* by all builders */
@@ -58,12 +59,12 @@ struct frame_builder {
     struct relation_keeper *known; /* all that have streams, with builds in the same order; NULL: none yet */
     struct rel_build **builds;
     unsigned cap_builds;
-    size_t held;            /* bytes of all builds, as last measured */
-    bool large;             /* a stream beyond KEEP_BYTES was found */
+    size_t held;               /* bytes of all builds, as last measured */
+    bool large;                /* a stream beyond KEEP_BYTES was found */
     uint32_t measured_records; /* how many records the frame had then */
-    uint64_t streams;       /* the number of these; of others, here or in another builder, it is another */
-    struct rel_build *last; /* where the previous change went */
-    struct val *scratch;    /* frame_copy_records: two rows */
+    uint64_t streams;          /* the number of these; of others, here or in another builder, it is another */
+    struct rel_build *last;    /* where the previous change went */
+    struct val *scratch;       /* frame_copy_records: two rows */
     size_t nscratch;
     struct buf bits;       /* finish: packed states, */
     struct near_bufs near; /* differences of strings */
@@ -72,6 +73,8 @@ struct frame_builder {
 
 enum {
     KEEP_BYTES = 1 << 20, /* what a reset keeps: bytes of one stream, */
+    LINE = 64,            /* of a processor's cache */
+    BEGINNING = 24,       /* bytes: with thousands of relations, a frame has no more of most columns */
     KEEP_HELD = 16 << 20  /* of all. Too few for the tables in use would be allocated anew for each frame */
 };
 
@@ -411,23 +414,36 @@ bool frame_add_message(struct frame_builder *b, const struct rec_message *r, str
 
 /* --- rows --- */
 
+/* Up to the parts. */
+static size_t fore_bytes(unsigned ncols)
+{
+    size_t n = sizeof(struct rel_build) + ncols * (sizeof(struct col_kind) + BEGINNING);
+    return (n + 15) / 16 * 16;
+}
+
 static size_t build_memory(const struct relation *rel)
 {
-    return sizeof(struct rel_build) + rel->ncols * (2 * sizeof(struct frame_part) + sizeof(struct col_kind));
+    size_t n = fore_bytes(rel->ncols) + 2 * rel->ncols * sizeof(struct frame_part);
+    return (n + LINE - 1) / LINE * LINE;
 }
 
 static struct rel_build *build_new(const struct relation *rel)
 {
-    struct rel_build *rb = calloc(1, build_memory(rel));
+    struct rel_build *rb = aligned_alloc(LINE, build_memory(rel));
     if (rb == NULL)
         return NULL;
+    memset(rb, 0, build_memory(rel));
     rb->rel = rel;
     rb->ncols = rel->ncols;
-    rb->new_parts = (struct frame_part *)(rb + 1);
+    rb->kinds = (struct col_kind *)(rb + 1);
+    rb->new_parts = (struct frame_part *)((uint8_t *)rb + fore_bytes(rel->ncols));
     rb->old_parts = rb->new_parts + rel->ncols;
-    rb->kinds = (struct col_kind *)(rb->old_parts + rel->ncols);
-    for (unsigned i = 0; i < rel->ncols; i++)
+    for (unsigned i = 0; i < rel->ncols; i++) {
         rb->kinds[i] = col_kind_of(&rel->cols[i]);
+        rb->new_parts[i].a = (struct buf){ .p = (uint8_t *)(rb->kinds + rel->ncols) + i * BEGINNING,
+                                           .cap = BEGINNING,
+                                           .lent = true };
+    }
     return rb;
 }
 

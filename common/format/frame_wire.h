@@ -17,8 +17,8 @@ int relation_table_index(const struct relation_table *t, uint64_t id); /* place 
 
 /* A table of relations that other tables borrow from, so that thousands of them change hands with one reference. Whoever made it may go on
  * adding to it; others only hold it, on any thread. */
-struct relation_keeper *relation_keeper_new(void);                           /* NULL: out of memory */
-struct relation_keeper *relation_keeper_ref(struct relation_keeper *k);      /* NULL is fine, also below */
+struct relation_keeper *relation_keeper_new(void);                      /* NULL: out of memory */
+struct relation_keeper *relation_keeper_ref(struct relation_keeper *k); /* NULL is fine, also below */
 void relation_keeper_unref(struct relation_keeper *k);
 struct relation_table *relation_keeper_table(struct relation_keeper *k); /* only for its maker */
 

@@ -311,7 +311,8 @@ static bool parse_owned(struct owned *o, size_t n, struct err *err)
     if (o->labels == NULL && nlabels != 0)
         return err_nomem(err);
     struct bytes *at = o->labels;
-    for (unsigned i = 0; i < o->r.ncols && nlabels != 0; i++) { /* the second reading cannot fail where the first did not */
+    for (unsigned i = 0; i < o->r.ncols && nlabels != 0;
+         i++) { /* the second reading cannot fail where the first did not */
         struct column skip;
         parse_column(&again, &skip);
         o->cols[i].labels = o->cols[i].nlabels == 0 ? NULL : at;

@@ -11,6 +11,7 @@ struct buf {
     uint8_t *p;
     size_t n, cap;
     bool failed;
+    bool lent; /* p is its user's, for a beginning: growing leaves it */
 };
 
 bool buf_grow(struct buf *b, size_t more); /* room for more bytes behind n; false once failed */

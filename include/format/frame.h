@@ -85,7 +85,8 @@ bool frame_add_message(struct frame_builder *b, const struct rec_message *r, str
 struct frame_part;
 struct col_kind;
 struct rel_build;
-struct frame_place { /* where a relation's rows went the last time, so that it need not be looked for; zero-initialise, one for each relation */
+struct
+    frame_place { /* where a relation's rows went the last time, so that it need not be looked for; zero-initialise, one for each relation */
     struct rel_build *build;
     uint64_t of; /* the streams that it is among */
 };
@@ -134,10 +135,10 @@ struct change_counts {
     unsigned hash_cap;
 };
 bool change_counts_add(struct change_counts *c, const struct table_counts *more, struct err *err); /* O(1) expected */
-void change_counts_reset(struct change_counts *c);                                                 /* keeps the memory */
-void change_counts_free(struct change_counts *c); /* and zeroes; safe twice */
-bool change_counts_sorted(const struct change_counts *c, struct table_counts **out /* c->n of them by relation; free() */,
-                          struct err *err);
+void change_counts_reset(struct change_counts *c); /* keeps the memory */
+void change_counts_free(struct change_counts *c);  /* and zeroes; safe twice */
+bool change_counts_sorted(const struct change_counts *c,
+                          struct table_counts **out /* c->n of them by relation; free() */, struct err *err);
 /* Adds a payload's changes to *counts; relations without any are left out. Reads the operation stream only. An error leaves some of them added. */
 bool frame_payload_counts(struct bytes payload, struct change_counts *counts, struct err *err);
 

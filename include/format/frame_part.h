@@ -26,13 +26,13 @@ struct col_kind {
 };
 struct col_kind col_kind_of(const struct column *c);
 
-struct frame_part {
-    uint8_t mode;
-    uint32_t packed_at; /* ST_PACKED: the first row that disagreed with those before */
-    uint64_t prev;      /* PHYS_INT: what the next delta refers to */
-    struct buf states;  /* one byte a row, once the rows disagree */
+struct frame_part {     /* what nearly every value touches lies together */
     struct buf a;       /* integers, floats, or string lengths */
-    struct buf b;       /* string bytes */
+    uint64_t prev;      /* PHYS_INT: what the next delta refers to */
+    uint32_t packed_at; /* ST_PACKED: the first row that disagreed with those before */
+    uint8_t mode;
+    struct buf b;      /* string bytes */
+    struct buf states; /* one byte a row, once the rows disagree */
 };
 
 enum { FRAME_PART_SLACK = 64 }; /* short strings are copied in whole steps of up to so many bytes */

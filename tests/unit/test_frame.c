@@ -242,7 +242,8 @@ static void sums(void)
     change_counts_free(&counts);
     enum { MANY = 3000 }; /* through several sizes of the hash, all on few of its places */
     for (unsigned i = 0; i < 2 * MANY; i++)
-        MUST(change_counts_add(&counts, &(struct table_counts){ .relation = (uint64_t)(i % MANY) << 20, .deletes = i }, &err));
+        MUST(change_counts_add(&counts, &(struct table_counts){ .relation = (uint64_t)(i % MANY) << 20, .deletes = i },
+                               &err));
     CHECK(counts.n == MANY, "%u relations", counts.n);
     for (unsigned i = 0; i < counts.n; i++)
         CHECK(counts.v[i].relation == (uint64_t)i << 20 && counts.v[i].deletes == 2 * i + MANY, "relation %u", i);
