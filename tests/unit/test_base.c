@@ -147,6 +147,19 @@ static void test_buf(void)
     CHECK(buf_ok(&b, &e) && strcmp(buf_cstr(&b), "again") == 0, "reset clears it");
     buf_free(&b);
     buf_free(&b);
+
+    uint8_t lent[8];
+    b = (struct buf){ .p = lent, .cap = sizeof lent, .lent = true };
+    buf_str(&b, "12345678");
+    CHECK(b.p == lent && b.n == 8, "what fits stays in lent memory");
+    buf_str(&b, "9");
+    CHECK(b.p != lent && !b.lent && strcmp(buf_cstr(&b), "123456789") == 0 && memcmp(lent, "12345678", 8) == 0,
+          "and goes on elsewhere");
+    buf_free(&b);
+    b = (struct buf){ .p = lent, .cap = sizeof lent, .lent = true };
+    CHECK(!buf_grow(&b, SIZE_MAX) && b.failed && b.p == lent, "an impossible size fails");
+    buf_free(&b);
+    CHECK(b.p == NULL && b.cap == 0 && !b.lent, "lent memory is not freed");
 }
 
 static void test_arena(void)

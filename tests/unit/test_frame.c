@@ -606,6 +606,91 @@ static void near_the_new(void)
     relation_unref(r);
 }
 
+enum { REUSED = 40 };
+
+/* One change of two_cols, put whole or value by value. A row of its own may be put and taken back before. */
+static void reuse_change(struct frame_builder *b, const struct relation *r, struct frame_place *at, unsigned x,
+                         struct bytes s)
+{
+    struct val row[2] = { i64((int64_t)x * x), null_val }, was[2] = { i64((int64_t)x + 7), null_val };
+    struct frame_rows rows;
+    if (x % 5 != 0)
+        row[1] = (struct val){ .kind = VAL_TEXT, .u.str = s };
+    if (x % 3 == 0) {
+        CHECK(frame_rows_open(b, r, at, &rows), "open");
+        put_straight(&rows, true, x % 2 == 0);
+        frame_rows_undo(b, &rows, 2, x % 2 == 0 ? 2 : 0);
+    }
+    if (x % 7 == 0) {
+        CHECK(frame_rows_open(b, r, at, &rows) &&
+                  frame_rows_close(b, REC_UPDATE, &rows, put_straight(&rows, true, true)),
+              "straight");
+        return;
+    }
+    MUST(x % 4 == 0   ? frame_add_delete(b, r, was, &err)
+         : x % 4 == 1 ? frame_add_update(b, r, was, row, &err)
+                      : frame_add_insert(b, r, row, &err));
+}
+
+/* A builder that was used before makes the frame that a new one makes, whichever relations either frame has, however its earlier frames ended,
+ * and whatever memory it gave back meanwhile. What it handed out of them stays. */
+static void reuse(void)
+{
+    enum { FRAMES = 300, HUGE_TEXT = 3 << 20, MANY_LARGE = 500 << 10 };
+    struct frame_builder *b = frame_builder_new();
+    struct relation *rel[REUSED];
+    struct frame_place place[REUSED] = { 0 }, other_place[REUSED];
+    struct relation_table lists[8] = { 0 };
+    struct any_rng rng = { 5 };
+    uint8_t *large = malloc(HUGE_TEXT);
+    memset(large, 'x', HUGE_TEXT);
+    for (unsigned i = 0; i < REUSED; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "r%u", i);
+        rel[i] = make(name, two_cols, 2);
+    }
+    for (unsigned f = 0; f < FRAMES; f++) {
+        struct frame_builder *fresh = frame_builder_new();
+        struct buf got = { 0 }, want = { 0 };
+        struct frame_info info;
+        unsigned tables = 1 + any_below(&rng, f % 10 == 0 ? REUSED : 3), changes = 1 + any_below(&rng, 60);
+        size_t n = f % 50 == 7 ? HUGE_TEXT : f % 50 == 20 ? MANY_LARGE : any_below(&rng, 40);
+        memset(other_place, 0, sizeof other_place);
+        frame_builder_reset(b, 1, false);
+        frame_builder_reset(fresh, 1, false);
+        MUST(frame_add_begin(b, &begin1, &err) && frame_add_begin(fresh, &begin1, &err));
+        for (unsigned i = 0; i < (n > 40 ? REUSED + 2 : changes); i++) {
+            unsigned t = n == MANY_LARGE ? i % REUSED : any_below(&rng, tables), x = any_below(&rng, 1000);
+            struct bytes s = { large, n == HUGE_TEXT && i % 20 != 0 ? 5 : n };
+            reuse_change(b, rel[t], &place[t], x, s);
+            reuse_change(fresh, rel[t], f % 2 == 0 ? &other_place[t] : &place[t], x, s);
+        }
+        CHECK(frame_builder_size(b) == frame_builder_size(fresh), "frame %u: %zu bytes, want %zu", f,
+              frame_builder_size(b), frame_builder_size(fresh));
+        if (f % 4 != 3) { /* else it is dropped, as when its connection breaks */
+            frame_unref(finish(b, &got, &info));
+            frame_unref(finish(fresh, &want, &info));
+            CHECK(bytes_eq(buf_view(&got), buf_view(&want)), "frame %u of %u relations is another one", f, tables);
+        }
+        relation_table_clear(&lists[f % 8]);
+        MUST(relation_table_list(&lists[f % 8], frame_builder_relations(b), &err));
+        buf_free(&got);
+        buf_free(&want);
+        frame_builder_free(fresh);
+    }
+    frame_builder_free(b);
+    for (unsigned i = 0; i < REUSED; i++)
+        relation_unref(rel[i]); /* the lists have theirs */
+    for (unsigned k = 0; k < 8; k++) {
+        CHECK(lists[k].n != 0 && bytes_eq(lists[k].rel[lists[k].n - 1]->schema, BYTES_LIT("shop")) &&
+                  relation_table_find(&lists[k], lists[k].id[0]) == lists[k].rel[0] &&
+                  relation_table_find(&lists[k], 1) == NULL,
+              "list %u", k);
+        relation_table_clear(&lists[k]);
+    }
+    free(large);
+}
+
 /* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
 static void damaged(bool near)
 {
@@ -683,10 +768,23 @@ static void table(void)
         MUST(relation_table_add(&t, rel[i], &err));
     }
     CHECK(t.n == 100, "%u relations", t.n);
+    struct relation_table list = { 0 }, empty = { 0 }, none = { 0 };
+    MUST(relation_table_list(&list, &t, &err) && relation_table_list(&none, &empty, &err));
+    CHECK(list.n == 100 && none.n == 0 && relation_table_find(&none, 1) == NULL, "lists");
     for (unsigned i = 0; i < 100; i++) {
         CHECK(relation_table_find(&t, rel[i]->id) == rel[i], "relation %u", i);
+        CHECK(relation_table_find(&list, rel[i]->id) == rel[i], "relation %u of the list", i);
+    }
+    relation_table_reset(&t);
+    CHECK(t.n == 0 && relation_table_find(&t, rel[0]->id) == NULL, "emptied");
+    for (unsigned i = 0; i < 100; i += 2)
+        MUST(relation_table_add(&t, rel[i], &err));
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(relation_table_find(&t, rel[i]->id) == (i % 2 == 0 ? rel[i] : NULL), "relation %u, again", i);
         relation_unref(rel[i]);
     }
+    CHECK(bytes_eq(list.rel[99]->schema, BYTES_LIT("shop")), "the list has references of its own");
+    relation_table_clear(&list);
     CHECK(relation_table_find(&t, 1) == NULL, "unknown id");
     relation_table_clear(&t);
     CHECK(relation_table_find(&t, 1) == NULL, "empty table");
@@ -718,6 +816,7 @@ int main(void)
     split();
     size();
     value_by_value();
+    reuse();
     sums();
     for (unsigned seed = 1; seed <= 20; seed++)
         round_trip(seed, seed % 2 == 0);
