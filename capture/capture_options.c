@@ -32,8 +32,10 @@ static const struct opt options[] = {
       AT(heartbeat_ms), NULL },
     { "segment-size", "SIZE", "64MiB", "start a new segment beyond this, at a commit", OPT_SIZE, AT(segment_size),
       NULL },
-    { "frame-size", "SIZE", "1MiB", "raw bytes in a compressed frame while there is a backlog", OPT_SIZE,
-      AT(frame_size), NULL },
+    { "frame-size", "SIZE", "1MiB",
+      "raw bytes in a compressed frame while there is a backlog; up to four times as many where hundreds of tables "
+      "share it",
+      OPT_SIZE, AT(frame_size), NULL },
     { "max-event", "SIZE", "1GiB", "stop at a binlog event larger than this", OPT_SIZE, AT(max_event), NULL },
     { "position-every", "TIME", "10s", "note the source position this often while only other tables change", OPT_MSEC,
       AT(position_every_ms), NULL },

@@ -1,4 +1,5 @@
 """The main job on real servers: changes of every common kind and type reach PostgreSQL as they are at the source."""
+import json
 import os
 import subprocess
 import time
@@ -195,6 +196,30 @@ def test_large_transaction(lab):
     lab.assert_equal("big")
     lab.assert_counts()
     assert seen <= {0, 1, 2, 4, 8, 16, rows}, f"a reader of the destination saw part of a transaction: {seen}"
+
+
+@TWO
+def test_frames_of_many_tables(lab):
+    """A frame that hundreds of tables share becomes up to four times as large as --frame-size says, between transactions and inside one; one that few share
+    does not. Every change is there, whatever the frames."""
+    source, tables, rows = lab.own_source(), 300, 3000
+    lab.sql("CREATE TABLE single (id INT PRIMARY KEY, v VARCHAR(20))", *[f"CREATE TABLE m{t} (id INT PRIMARY KEY, v VARCHAR(20))" for t in range(tables)])
+    lab.sql(*[f"INSERT INTO m{i * 7 % tables} VALUES ({i}, 'value {i % 100}')" for i in range(rows)],
+            "BEGIN", *[f"UPDATE m{i % tables} SET v = 'new' WHERE id % 2 = 0" for i in range(tables)], "COMMIT",
+            *[f"INSERT INTO single VALUES ({i}, 'value {i % 100}')" for i in range(rows)],
+            "BEGIN", "UPDATE single SET v = 'new' WHERE id % 2 = 0", "COMMIT", "FLUSH BINARY LOGS")
+    files = [source.data / f for f in source.binlogs()]
+
+    def captured(name, pattern, frame):
+        slot = lab.dir / name
+        lab.daemon("rowtide-capture", ["--from-file", *files, "--slot", slot, "--tables", f"{lab.db}.{pattern}", "--start", lab.start_at, "--frame-size", frame], name).run()
+        frames = [json.loads(line) for line in lab.tool.run("segment", "verify", slot, "--json").stdout.splitlines()]
+        return sum(f.get("frames", 0) for f in frames if "segment" in f), lab.changes(slot=slot)
+    many, many_changes = captured("many", "m*", "4KiB")
+    one, one_changes = captured("one", "single", "4KiB")
+    assert (many_changes, one_changes) == (captured("many-large", "m*", "16MiB")[1], captured("one-large", "single", "16MiB")[1])
+    assert len(many_changes) == rows * 3 // 2 and len(one_changes) == rows * 3 // 2, (len(many_changes), len(one_changes))
+    assert one > 40 and one / 5 < many < one / 2, f"{many} frames of {tables} tables, {one} of one table"
 
 
 def test_rotation_and_flush_logs(lab):
