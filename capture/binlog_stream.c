@@ -336,7 +336,7 @@ static enum stream_step dispatch(struct binlog_stream *s, const struct binlog_ev
         return txn_rows(s, e, b, frame_size, err);
     switch (e->type) {
     case EV_TABLE_MAP:
-        return txn_table_map(s, e, err);
+        return txn_table_map(s, e, b, err);
     case EV_GTID:
     case EV_ANONYMOUS_GTID:
     case EV_GTID_TAGGED:

@@ -105,7 +105,8 @@ enum stream_step txn_roll_back(struct binlog_stream *s, struct err *err);
 /* A COMMIT record with the GTIDs that were filtered since the last one. */
 bool txn_write_commit(struct binlog_stream *s, const char *file, uint64_t offset, struct frame_builder *b,
                       struct err *err);
-enum stream_step txn_table_map(struct binlog_stream *s, const struct binlog_event *e, struct err *err);
+enum stream_step txn_table_map(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                               struct err *err);
 enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
                           size_t frame_size, struct err *err);
 enum stream_step txn_rows_continue(struct binlog_stream *s, struct frame_builder *b, size_t frame_size,

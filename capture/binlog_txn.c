@@ -337,10 +337,14 @@ enum stream_step txn_rows(struct binlog_stream *s, const struct binlog_event *e,
     return txn_rows_continue(s, b, frame_size, err);
 }
 
-enum stream_step txn_table_map(struct binlog_stream *s, const struct binlog_event *e, struct err *err)
+enum stream_step txn_table_map(struct binlog_stream *s, const struct binlog_event *e, struct frame_builder *b,
+                               struct err *err)
 {
     const struct table_def *def = NULL;
     if (s->state != TXN_OPEN)
         return stream_misplaced(s, "TABLE_MAP", err);
-    return table_defs_map(s->defs, e, &s->fmt, is_captured, s, &def, err) ? STREAM_INSIDE : stream_fail(s, err);
+    if (!table_defs_map(s->defs, e, &s->fmt, is_captured, s, &def, err))
+        return stream_fail(s, err);
+    frame_rows_expect(b, def->place, def->ncols);
+    return STREAM_INSIDE;
 }

@@ -58,7 +58,7 @@ struct frame_builder {
     unsigned cap_by_number;
     struct relation_keeper *known; /* all that have streams, with builds in the same order; NULL: none yet */
     struct rel_build **builds;
-    unsigned cap_builds;
+    unsigned cap_builds, known_n;
     size_t held;               /* bytes of all builds, as last measured */
     bool large;                /* a stream beyond KEEP_BYTES was found */
     uint32_t measured_records; /* how many records the frame had then */
@@ -75,6 +75,8 @@ enum {
     KEEP_BYTES = 1 << 20, /* what a reset keeps: bytes of one stream, */
     LINE = 64,            /* of a processor's cache */
     BEGINNING = 24,       /* bytes: with thousands of relations, a frame has no more of most columns */
+    FETCH_FROM = 512,     /* relations: with fewer, what their rows touch stays near the processor */
+    FETCHED_COLUMNS = 8,  /* of each */
     KEEP_HELD = 16 << 20  /* of all. Too few for the tables in use would be allocated anew for each frame */
 };
 
@@ -87,15 +89,11 @@ static void build_free(struct rel_build *rb)
     free(rb);
 }
 
-static unsigned known_count(const struct frame_builder *b)
-{
-    return b->known == NULL ? 0 : relation_keeper_table(b->known)->n;
-}
-
 static void builds_free(struct frame_builder *b)
 {
-    for (unsigned i = 0, n = known_count(b); i < n; i++)
+    for (unsigned i = 0; i < b->known_n; i++)
         build_free(b->builds[i]);
+    b->known_n = 0;
     relation_keeper_unref(b->known);
     b->known = NULL;
     b->held = 0;
@@ -474,6 +472,7 @@ static struct rel_build *build_add(struct frame_builder *b, const struct relatio
         return NULL;
     }
     b->held += build_memory(rel);
+    b->known_n = known->n;
     return b->builds[known->n - 1] = rb;
 }
 
@@ -627,6 +626,23 @@ bool frame_add_delete(struct frame_builder *b, const struct relation *rel, const
 
 /* --- rows put value by value --- */
 
+/* Where the next bytes of streams go: a store to what is far away would hold up all that come behind it. */
+static void fetch_ends(const struct frame_part *p, unsigned n)
+{
+    for (unsigned i = 0; i < n && i < FETCHED_COLUMNS; i++) {
+        if (p[i].a.p != NULL)
+            cache_fetch(p[i].a.p + p[i].a.n, 1);
+        if (p[i].b.p != NULL)
+            cache_fetch(p[i].b.p + p[i].b.n, 1);
+    }
+}
+
+void frame_rows_expect(const struct frame_builder *b, const struct frame_place *at, unsigned ncols)
+{
+    if (b->known_n > FETCH_FROM && at->of == b->streams)
+        cache_fetch(at->build, fore_bytes(ncols) + ncols * sizeof(struct frame_part));
+}
+
 bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_place *at,
                      struct frame_rows *out)
 {
@@ -641,6 +657,11 @@ bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct
     if (rb == NULL)
         return false;
     *at = (struct frame_place){ rb, b->streams };
+    if (b->known_n > FETCH_FROM) {
+        fetch_ends(rb->new_parts, rb->ncols);
+        if (rb->held_old != 0)
+            fetch_ends(rb->old_parts, rb->ncols);
+    }
     *out = (struct frame_rows){ rb->new_parts, rb->old_parts, rb->kinds, rb->n_new, rb->n_old, rb };
     return true;
 }

@@ -99,6 +99,8 @@ struct frame_rows {
 /* False: frame_add_* would refuse a change, too, and says why. */
 bool frame_rows_open(struct frame_builder *b, const struct relation *rel, struct frame_place *at,
                      struct frame_rows *out);
+/* It will be opened soon: with thousands of relations, what that takes is fetched into the processor's cache meanwhile. */
+void frame_rows_expect(const struct frame_builder *b, const struct frame_place *at, unsigned ncols);
 /* bytes: what its values took. False: it may be too large, or memory ran out; it is taken back, and frame_add_* knows. */
 bool frame_rows_close(struct frame_builder *b, uint8_t op /* REC_INSERT, REC_UPDATE, REC_DELETE */,
                       struct frame_rows *r, size_t bytes);

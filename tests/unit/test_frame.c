@@ -691,6 +691,59 @@ static void reuse(void)
     free(large);
 }
 
+/* Hundreds of relations, announced or not, of a builder that knows them or knew them before it gave their memory back. */
+static void announced(void)
+{
+    enum { MANY = 700, ROUNDS = 4 };
+    struct relation *rel[MANY];
+    struct frame_place *place = calloc(MANY, sizeof *place);
+    struct frame_builder *b = frame_builder_new();
+    uint8_t *large = malloc(2 << 20);
+    memset(large, 'x', 2 << 20);
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%u", i);
+        rel[i] = make(name, two_cols, 2);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct frame_builder *fresh = frame_builder_new();
+        struct buf got = { 0 }, want = { 0 };
+        struct frame_info info;
+        struct frame_rows rows;
+        struct val row[2] = { i64(1), text("x") };
+        frame_builder_reset(b, 1, false);
+        frame_builder_reset(fresh, 1, false);
+        MUST(frame_add_begin(b, &begin1, &err) && frame_add_begin(fresh, &begin1, &err));
+        for (unsigned i = 0; i < 2 * MANY; i++) {
+            unsigned t = i * 11 % MANY;
+            if (round == 1 && i < 10) { /* so large that all is given back behind this frame */
+                row[1] = (struct val){ .kind = VAL_TEXT, .u.str = { large, 2 << 20 } };
+                MUST(frame_add_update(b, rel[t], row, row, &err) && frame_add_update(fresh, rel[t], row, row, &err));
+                row[1] = text("x");
+                continue;
+            }
+            if (i % 3 != 0)
+                frame_rows_expect(b, &place[t], 2);
+            CHECK(frame_rows_open(b, rel[t], &place[t], &rows) &&
+                      frame_rows_close(b, REC_INSERT, &rows, put_straight(&rows, true, false)),
+                  "row %u", i);
+            MUST(frame_add_insert(fresh, rel[t], row, &err));
+        }
+        frame_unref(finish(b, &got, &info));
+        frame_unref(finish(fresh, &want, &info));
+        CHECK(info.nchanges == 2 * MANY && bytes_eq(buf_view(&got), buf_view(&want)), "round %u is another frame",
+              round);
+        buf_free(&got);
+        buf_free(&want);
+        frame_builder_free(fresh);
+    }
+    frame_builder_free(b);
+    for (unsigned i = 0; i < MANY; i++)
+        relation_unref(rel[i]);
+    free(place);
+    free(large);
+}
+
 /* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
 static void damaged(bool near)
 {
@@ -817,6 +870,7 @@ int main(void)
     size();
     value_by_value();
     reuse();
+    announced();
     sums();
     for (unsigned seed = 1; seed <= 20; seed++)
         round_trip(seed, seed % 2 == 0);
