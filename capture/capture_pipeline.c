@@ -31,10 +31,11 @@ enum {
     REST_WITHIN_MS = 20, /* what is left of a transaction follows at once: the source sends it from a finished file */
     HEARTBEAT_EVERY_US = 1000000,
     PREFLIGHT_TIMEOUT_S = 120,
-    TABLE_SHARE =
-        1024, /* bytes of a frame for each table in it, before it is full: a table costs a frame as much as some rows do, */
-    FRAME_MORE = 4,                 /* but no more than so many times the size that was asked for, */
-    FRAME_MOST = FRAME_SIZE_MAX / 2 /* nor than this, in bytes */
+    /* Bytes of a frame for each table in it, before it is full: a table costs a frame as much as some rows do. But no more than so many times
+     * the size that was asked for, nor than so many bytes. */
+    TABLE_SHARE = 1024,
+    FRAME_MORE = 4,
+    FRAME_MOST = FRAME_SIZE_MAX / 2
 };
 
 struct pipeline;
