@@ -1,7 +1,12 @@
 /* lua_change.c - c, c.row, c.old and their methods; emit, now, DROP, PAUSE. The user's view of it: docs/lua-api.md.
  *
  * c and its rows are small handles (number, generation), so that one kept in a global is recognised as dead in a later
- * call. Values are converted when they are read or assigned, not before. */
+ * call. Values are converted when they are read or assigned, not before.
+ *
+ * A call from Lua into C costs several times what a look into a table does, and a script asks for c.row once for each column that it
+ * touches. So the change that a handler was called with, and its row, have metatables of their own while that call lasts: __index is a
+ * table there (`fields`, `values`), which holds what may be had without asking, and whose own __index is a C function for the rest. When the call
+ * ends, both get the metatables that all other handles have, which look whether the call is over. */
 #include "lua_change.h"
 
 #include <inttypes.h>
@@ -95,6 +100,11 @@ struct change *changes_add(lua_State *L, struct changes *x)
 
 /* --- handles --- */
 
+static void push_bytes(lua_State *L, struct bytes b)
+{
+    lua_pushlstring(L, b.n == 0 ? "" : (const char *)b.p, b.n);
+}
+
 static inline struct change *live(lua_State *L, const struct ud_handle *h)
 {
     struct changes *x = changes_of(L);
@@ -104,19 +114,21 @@ static inline struct change *live(lua_State *L, const struct ud_handle *h)
     return x->list[h->number];
 }
 
-static struct ud_handle *push_handle(lua_State *L, const struct change *c, enum ud_tag tag, enum row_kind row)
+static void push_handle(lua_State *L, const struct change *c, enum ud_tag tag, enum row_kind row, int user_values,
+                        int metatable)
 {
-    struct ud_handle *h = sandbox_new_ud(L, sizeof *h, tag, tag == UD_CHANGE ? 2 : 0);
+    struct ud_handle *h = lua_newuserdatauv(L, sizeof *h, user_values);
+    h->tag = (uint32_t)tag;
     h->number = c->number;
     h->generation = changes_of(L)->generation;
     h->row = (uint8_t)row;
-    return h;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
+    lua_setmetatable(L, -2);
 }
 
-void lua_push_change(lua_State *L, const struct changes *x, const struct change *c)
+static struct changes_main *main_of(lua_State *L)
 {
-    (void)x;
-    push_handle(L, c, UD_CHANGE, ROW_CURRENT);
+    return &changes_of(L)->main;
 }
 
 struct change *lua_to_change(lua_State *L, int idx)
@@ -153,27 +165,102 @@ static int raise_unknown(lua_State *L, const struct change *c, int idx)
     return luaL_error(L, "%s", why);
 }
 
+static int raise_absent(lua_State *L, const struct change *c, enum row_kind row, unsigned col)
+{
+    const char *name = lua_tostring(L, 2);
+    if (row == ROW_OLD && view_type(c->view, col) == NULL)
+        return luaL_error(L, "column \"%s\" was added by the script: c.old does not have it", name);
+    return luaL_error(
+        L, "column \"%s\" of %s.%s was not sent with this %s (binlog_row_image at the source): ask c:has(\"%s\") first",
+        name, lua_pushlstring(L, (const char *)c->view->rel->schema.p, c->view->rel->schema.n),
+        lua_pushlstring(L, (const char *)c->view->rel->table.p, c->view->rel->table.n),
+        row == ROW_OLD ? "old image" : "change", name);
+}
+
+static int column_at(lua_State *L, const struct change *c, int idx)
+{
+    return lua_type(L, idx) == LUA_TSTRING ? view_column(c->view, lua_bytes(L, idx)) : -1;
+}
+
 static int row_index(lua_State *L)
 {
     const struct ud_handle *h = lua_touserdata(L, 1);
     const struct change *c = live(L, h);
-    int col = lua_type(L, 2) == LUA_TSTRING ? view_column(c->view, lua_bytes(L, 2)) : -1;
+    int col = column_at(L, c, 2);
     if (col < 0)
         return raise_unknown(L, c, 2);
     const struct val *v = value_at(c, h->row, (unsigned)col);
-    if (v->kind == VAL_ABSENT) {
-        const char *name = lua_tostring(L, 2);
-        if (h->row == ROW_OLD && view_type(c->view, (unsigned)col) == NULL)
-            return luaL_error(L, "column \"%s\" was added by the script: c.old does not have it", name);
-        return luaL_error(
-            L,
-            "column \"%s\" of %s.%s was not sent with this %s (binlog_row_image at the source): ask c:has(\"%s\") "
-            "first",
-            name, lua_pushlstring(L, (const char *)c->view->rel->schema.p, c->view->rel->schema.n),
-            lua_pushlstring(L, (const char *)c->view->rel->table.p, c->view->rel->table.n),
-            h->row == ROW_OLD ? "old image" : "change", name);
-    }
+    if (v->kind == VAL_ABSENT)
+        return raise_absent(L, c, h->row, (unsigned)col);
     lua_push_val(L, view_type(c->view, (unsigned)col), v);
+    return 1;
+}
+
+/* --- what Lua finds of the row without a call: columns that scripts read more than once --- */
+
+/* Those that are plain Lua values; decimals and times are not worth it. */
+static bool can_hold(uint8_t kind)
+{
+    return kind == VAL_TEXT || kind == VAL_BYTES || kind == VAL_I64 || kind == VAL_F64;
+}
+
+static uint64_t bit_of(int col)
+{
+    return col < 64 ? UINT64_C(1) << col : 0;
+}
+
+/* `values` shows nothing any more: the columns' names change, or the call ends. */
+static void forget_values(lua_State *L)
+{
+    struct changes_main *m = main_of(L);
+    m->asked = 0;
+    if (m->held == 0)
+        return;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->values);
+    for (unsigned col = 0; m->held != 0; col++, m->held >>= 1) {
+        if ((m->held & 1) == 0)
+            continue;
+        push_bytes(L, m->c->view->cols[col].name);
+        lua_pushnil(L);
+        lua_rawset(L, -3);
+    }
+    lua_pop(L, 1);
+}
+
+/* Are all columns that `values` holds the same ones, by name and number, under another view? */
+static bool holds_for(const struct changes_main *m, const struct view *to)
+{
+    const struct view_col *cols = m->c->view->cols;
+    uint64_t held = m->held;
+    for (unsigned col = 0; held != 0; col++, held >>= 1)
+        if ((held & 1) != 0 &&
+            (col >= to->ncols || to->cols[col].name.p != cols[col].name.p || to->cols[col].slot != cols[col].slot))
+            return false;
+    return true;
+}
+
+static int main_row_index(lua_State *L) /* of `values`, at index 1 */
+{
+    struct changes_main *m = main_of(L);
+    const struct change *c = m->c;
+    int col = column_at(L, c, 2);
+    m->touched = true;
+    if (col < 0)
+        return raise_unknown(L, c, 2);
+    const struct val *v = &c->cur[c->view->cols[col].slot];
+    if (v->kind == VAL_ABSENT)
+        return raise_absent(L, c, ROW_CURRENT, (unsigned)col);
+    lua_push_val(L, view_type(c->view, (unsigned)col), v);
+    uint64_t bit = bit_of(col);
+    if ((m->asked & bit) != 0)
+        view_often(c->view, bit);
+    m->asked |= bit;
+    if ((c->view->often & bit) != 0 && can_hold(v->kind)) {
+        lua_pushvalue(L, 2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, 1);
+        m->held |= bit;
+    }
     return 1;
 }
 
@@ -209,14 +296,10 @@ static void convert(lua_State *L, struct changes *x, int idx, const struct colum
         count_made(L, x, out->u.str.n);
 }
 
-static int row_newindex(lua_State *L)
+/* The row's column at index 2 becomes the value at index 3; its number. */
+static int assign(lua_State *L, struct changes *x, struct change *c, struct val *v)
 {
-    const struct ud_handle *h = lua_touserdata(L, 1);
-    struct changes *x = changes_of(L);
-    struct change *c = live(L, h);
-    int col = lua_type(L, 2) == LUA_TSTRING ? view_column(c->view, lua_bytes(L, 2)) : -1;
-    if (h->row == ROW_OLD)
-        return luaL_error(L, "c.old is what was: assign to c.row");
+    int col = column_at(L, c, 2);
     if (col < 0) {
         char why[640];
         if (lua_type(L, 2) != LUA_TSTRING)
@@ -224,12 +307,46 @@ static int row_newindex(lua_State *L)
         view_unknown(c->view, lua_bytes(L, 2), why, sizeof why);
         return luaL_error(L, "%s; a new column: c:add(\"%s\", value)", why, lua_tostring(L, 2));
     }
-    struct val v;
-    convert(L, x, 3, view_type(c->view, (unsigned)col), lua_tostring(L, 2), &v);
+    convert(L, x, 3, view_type(c->view, (unsigned)col), (const char *)c->view->cols[col].name.p, v);
     make_room(L, x, c, c->view->nslots);
     unsigned slot = c->view->cols[col].slot;
-    c->cur[slot] = v;
+    c->cur[slot] = *v;
     c->dirty[slot] = 1;
+    return col;
+}
+
+static int row_newindex(lua_State *L)
+{
+    const struct ud_handle *h = lua_touserdata(L, 1);
+    struct change *c = live(L, h);
+    struct val v;
+    if (h->row == ROW_OLD)
+        return luaL_error(L, "c.old is what was: assign to c.row");
+    assign(L, changes_of(L), c, &v);
+    return 0;
+}
+
+static int main_row_newindex(lua_State *L)
+{
+    struct changes *x = changes_of(L);
+    struct changes_main *m = &x->main;
+    struct val v;
+    m->touched = true;
+    int col = assign(L, x, m->c, &v);
+    uint64_t bit = bit_of(col);
+    /* What reads back is the column's value, which only of a string is what was assigned. */
+    bool hold = (m->c->view->often & bit) != 0 && (v.kind == VAL_TEXT || v.kind == VAL_BYTES);
+    m->asked |= bit;
+    if (!hold && (m->held & bit) == 0)
+        return 0;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->values);
+    lua_pushvalue(L, 2);
+    if (hold)
+        lua_pushvalue(L, 3);
+    else
+        lua_pushnil(L);
+    lua_rawset(L, -3);
+    m->held = hold ? m->held | bit : m->held & ~bit;
     return 0;
 }
 
@@ -286,11 +403,6 @@ static const char *op_name(uint8_t op)
     return op == REC_INSERT ? "insert" : op == REC_UPDATE ? "update" : op == REC_DELETE ? "delete" : "truncate";
 }
 
-static void push_bytes(lua_State *L, struct bytes b)
-{
-    lua_pushlstring(L, b.n == 0 ? "" : (const char *)b.p, b.n);
-}
-
 static void push_ts(lua_State *L, const struct changes *x)
 {
     lua_push_temporal(L, VAL_INSTANT, x->txn->commit_us, x->txn->resolution_us >= 1000000 ? 0 : 6);
@@ -307,10 +419,30 @@ static int push_row(lua_State *L, const struct change *c, enum row_kind row)
     }
     if (lua_getiuservalue(L, 1, slot) == LUA_TNIL) { /* one handle per change, made when first asked for */
         lua_pop(L, 1);
-        push_handle(L, c, UD_ROW, row);
+        push_handle(L, c, UD_ROW, row, 0, sandbox_of(L)->metatable[UD_ROW]);
         lua_pushvalue(L, -1);
         lua_setiuservalue(L, 1, slot);
     }
+    return 1;
+}
+
+/* The same for the handler's own change, with its fields at index 1. */
+static int push_main_row(lua_State *L, const struct change *c, enum row_kind row)
+{
+    struct changes_main *m = main_of(L);
+    if (c->view->rel == NULL)
+        return luaL_error(L, "a truncate has no rows: check c.op first");
+    if (row == ROW_OLD && c->old == NULL) {
+        lua_pushnil(L);
+        return 1;
+    }
+    push_handle(L, c, UD_ROW, row, 0, row == ROW_CURRENT ? m->row_metatable : sandbox_of(L)->metatable[UD_ROW]);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 1, row == ROW_CURRENT ? "row" : "old");
+    if (row == ROW_CURRENT)
+        m->has_row = true;
+    else
+        m->has_old = true;
     return 1;
 }
 
@@ -325,12 +457,11 @@ static int push_key(lua_State *L, const struct change *c)
     return 1;
 }
 
-static int change_index(lua_State *L)
+/* The key is at index 2; the upvalue has what there is. */
+static int push_field(lua_State *L, const struct change *c,
+                      int (*row)(lua_State *, const struct change *, enum row_kind))
 {
-    const struct change *c = live(L, lua_touserdata(L, 1));
     const struct changes *x = changes_of(L);
-    if (lua_type(L, 2) == LUA_TSTRING && lua_tostring(L, 2) == x->row_name) /* what scripts ask for most */
-        return push_row(L, c, ROW_CURRENT);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TFUNCTION)
         return 1;
@@ -346,9 +477,9 @@ static int change_index(lua_State *L)
         push_bytes(L, r == NULL ? x->rec->u.ddl.t_table : r->table);
         return 1;
     case F_ROW:
-        return push_row(L, c, ROW_CURRENT);
+        return row(L, c, ROW_CURRENT);
     case F_OLD:
-        return push_row(L, c, ROW_OLD);
+        return row(L, c, ROW_OLD);
     case F_KEY:
         return push_key(L, c);
     case F_TS:
@@ -379,6 +510,16 @@ static int change_index(lua_State *L)
                           lua_tostring(L, 2));
     return luaL_error(L, "a change has no field \"%s\"%s", lua_tostring(L, 2),
                       sandbox_suggest(L, lua_upvalueindex(1), lua_bytes(L, 2), near, sizeof near));
+}
+
+static int change_index(lua_State *L)
+{
+    return push_field(L, live(L, lua_touserdata(L, 1)), push_row);
+}
+
+static int main_index(lua_State *L) /* of `fields`: what it does not hold */
+{
+    return push_field(L, main_of(L)->c, push_main_row);
 }
 
 static int change_newindex(lua_State *L)
@@ -431,6 +572,8 @@ static int step(lua_State *L, struct change *c, bool ok, const struct view *to, 
 {
     if (!ok)
         return luaL_error(L, "%s", why);
+    if (c == main_of(L)->c && !holds_for(main_of(L), to))
+        forget_values(L);
     c->view = to;
     lua_settop(L, 1);
     return 1;
@@ -620,7 +763,7 @@ static int change_clone(lua_State *L)
     copy->cur = cur;
     copy->dirty = dirty;
     copy->cap = nslots;
-    lua_push_change(L, x, copy);
+    push_handle(L, copy, UD_CHANGE, ROW_CURRENT, 2, sandbox_of(L)->metatable[UD_CHANGE]);
     return 1;
 }
 
@@ -677,23 +820,32 @@ static int change_has(lua_State *L)
 
 /* --- output --- */
 
-static struct val *layout(lua_State *L, struct changes *x, const struct change *c)
+/* Adds the row's size to *bytes. */
+static struct val *layout(lua_State *L, struct changes *x, const struct change *c, size_t *bytes)
 {
     const struct view *w = c->view;
     struct val *row = changes_keep(L, x, w->ncols * sizeof *row);
-    for (unsigned i = 0; i < w->ncols; i++)
+    size_t text = 0;
+    for (unsigned i = 0; i < w->ncols; i++) {
         row[i] = c->cur[w->cols[i].slot];
+        text += val_is_str(row[i].kind) ? row[i].u.str.n : 0;
+    }
+    *bytes += w->ncols * sizeof *row + text;
     return row;
 }
 
 /* The old image under the view's columns. A key column that the script set itself has no old value here: lua_host.c
  * asks the script about the old image then; an emitted clone, which nobody asks about, keeps the new one. */
-static struct val *layout_old(lua_State *L, struct changes *x, const struct change *c)
+static struct val *layout_old(lua_State *L, struct changes *x, const struct change *c, size_t *bytes)
 {
     const struct view *w = c->view;
     struct val *row = changes_keep(L, x, w->ncols * sizeof *row);
-    for (unsigned i = 0; i < w->ncols; i++)
+    size_t text = 0;
+    for (unsigned i = 0; i < w->ncols; i++) {
         row[i] = *value_at(c, ROW_OLD, i);
+        text += val_is_str(row[i].kind) ? row[i].u.str.n : 0;
+    }
+    *bytes += w->ncols * sizeof *row + text;
     for (unsigned i = 0; i < w->nkey; i++) {
         unsigned slot = w->cols[w->key[i]].slot;
         if (c->old == NULL || change_dirty(c, slot))
@@ -724,17 +876,17 @@ void change_output(lua_State *L, struct changes *x, struct change *c, struct cha
     switch (c->op) {
     case REC_INSERT:
         out->op = OUT_INSERT;
-        out->new_row = layout(L, x, c);
+        out->new_row = layout(L, x, c, &out->bytes);
         break;
     case REC_UPDATE:
         out->op = OUT_UPDATE;
-        out->old_row = layout_old(L, x, c);
-        out->new_row = layout(L, x, c);
+        out->old_row = layout_old(L, x, c, &out->bytes);
+        out->new_row = layout(L, x, c, &out->bytes);
         check_key(L, c->view, out->old_row);
         break;
     case REC_DELETE:
         out->op = OUT_DELETE;
-        out->old_row = layout(L, x, c);
+        out->old_row = layout(L, x, c, &out->bytes);
         check_key(L, c->view, out->old_row);
         break;
     default:
@@ -775,33 +927,161 @@ static int now(lua_State *L)
     return 1;
 }
 
-void lua_change_open(lua_State *L)
+/* --- the handler's own change --- */
+
+static const luaL_Reg methods[] = { { "rename", change_rename },   { "remove", change_remove },
+                                    { "keep", change_keep },       { "add", change_add },
+                                    { "to", change_to },           { "clone", change_clone },
+                                    { "changed", change_changed }, { "has", change_has },
+                                    { "set_key", change_set_key }, { NULL, NULL } };
+static const luaL_Reg change_meta[] = { { "__newindex", change_newindex },
+                                        { "__tostring", change_text },
+                                        { NULL, NULL } };
+static const luaL_Reg row_meta[] = { { "__index", row_index },
+                                     { "__newindex", row_newindex },
+                                     { "__pairs", row_pairs },
+                                     { "__tostring", row_text },
+                                     { NULL, NULL } };
+
+/* A table of methods and numbers of fields. */
+static void push_names(lua_State *L)
 {
-    static const luaL_Reg methods[] = { { "rename", change_rename },   { "remove", change_remove },
-                                        { "keep", change_keep },       { "add", change_add },
-                                        { "to", change_to },           { "clone", change_clone },
-                                        { "changed", change_changed }, { "has", change_has },
-                                        { "set_key", change_set_key }, { NULL, NULL } };
-    static const luaL_Reg meta[] = { { "__newindex", change_newindex }, { "__tostring", change_text }, { NULL, NULL } };
-    static const luaL_Reg row[] = { { "__index", row_index },
-                                    { "__newindex", row_newindex },
-                                    { "__pairs", row_pairs },
-                                    { "__tostring", row_text },
-                                    { NULL, NULL } };
-    luaL_newlib(L, meta);
     luaL_newlib(L, methods);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        lua_pushstring(L, fields[i].name); /* the table keeps it */
-        if (fields[i].id == F_ROW)
-            changes_of(L)->row_name = lua_tostring(L, -1);
         lua_pushinteger(L, (lua_Integer)fields[i].id);
-        lua_rawset(L, -3);
+        lua_setfield(L, -2, fields[i].name);
     }
+}
+
+/* Wraps the table on top of the stack: what it does not hold is asked of f, with the table of names as upvalue where it has one. */
+static int make_shown(lua_State *L, lua_CFunction f, bool names)
+{
+    lua_createtable(L, 0, 1);
+    if (names)
+        push_names(L);
+    lua_pushcclosure(L, f, names);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static int make_metatable(lua_State *L, const luaL_Reg *functions, int index, const char *name)
+{
+    lua_newtable(L);
+    luaL_setfuncs(L, functions, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, index);
+    lua_setfield(L, -2, "__index");
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void make_main(lua_State *L, struct changes_main *m)
+{
+    luaL_newlib(L, methods);
+    m->fields = make_shown(L, main_index, true);
+    m->metatable = make_metatable(L, change_meta, m->fields, "change");
+    lua_newtable(L);
+    m->values = make_shown(L, main_row_index, false);
+    m->row_metatable = make_metatable(L, row_meta, m->values, "row");
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->row_metatable);
+    lua_pushcfunction(L, main_row_newindex);
+    lua_setfield(L, -2, "__newindex");
+    lua_pop(L, 1);
+    m->op = UINT8_MAX; /* none yet */
+}
+
+static void borrow(lua_State *L, int metatable, enum ud_tag from, const char *event)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, sandbox_of(L)->metatable[from]);
+    lua_getfield(L, -1, event);
+    lua_setfield(L, -3, event);
+    lua_pop(L, 2);
+}
+
+void lua_change_mend(lua_State *L)
+{
+    struct changes_main *m = main_of(L);
+    if (!m->inside)
+        return;
+    borrow(L, m->metatable, UD_CHANGE, "__index"); /* from now on handles that the script kept look first */
+    borrow(L, m->row_metatable, UD_ROW, "__index");
+    borrow(L, m->row_metatable, UD_ROW, "__newindex");
+    struct changes_main old = *m, fresh = { 0 };
+    make_main(L, &fresh); /* may raise: then the next call mends */
+    *m = fresh;
+    luaL_unref(L, LUA_REGISTRYINDEX, old.metatable);
+    luaL_unref(L, LUA_REGISTRYINDEX, old.fields);
+    luaL_unref(L, LUA_REGISTRYINDEX, old.row_metatable);
+    luaL_unref(L, LUA_REGISTRYINDEX, old.values);
+}
+
+void lua_change_enter(lua_State *L, struct change *c)
+{
+    struct changes_main *m = main_of(L);
+    bool eager = m->touched && c->view->rel != NULL;
+    lua_change_mend(L);
+    m->inside = true;
+    m->c = c;
+    m->touched = false;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, m->fields);
+    if (m->op != c->op) {
+        lua_pushstring(L, op_name(c->op));
+        lua_setfield(L, -2, "op");
+        m->op = c->op;
+    }
+    if (m->has_old) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, "old");
+        m->has_old = false;
+    }
+    if (eager) { /* as the call before, this one will want the row */
+        push_handle(L, c, UD_ROW, ROW_CURRENT, 0, m->row_metatable);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, -3, "row");
+    } else {
+        lua_pushnil(L);
+        if (m->has_row) {
+            lua_pushnil(L);
+            lua_setfield(L, -3, "row");
+        }
+    }
+    m->has_row = eager;
+    push_handle(L, c, UD_CHANGE, ROW_CURRENT, 0, m->metatable);
+}
+
+void lua_change_leave(lua_State *L)
+{
+    struct changes_main *m = main_of(L);
+    forget_values(L);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, sandbox_of(L)->metatable[UD_CHANGE]);
+    lua_setmetatable(L, -2);
+    if (m->has_row) {
+        if (lua_isnil(L, -2)) {
+            lua_getfield(L, -3, "row");
+            lua_replace(L, -3);
+        }
+        lua_rawgeti(L, LUA_REGISTRYINDEX, sandbox_of(L)->metatable[UD_ROW]);
+        lua_setmetatable(L, -3);
+    }
+    lua_pop(L, 3);
+    m->inside = false;
+    m->c = NULL;
+}
+
+void lua_change_open(lua_State *L)
+{
+    luaL_newlib(L, change_meta);
+    push_names(L);
     lua_pushcclosure(L, change_index, 1);
     lua_setfield(L, -2, "__index");
     sandbox_set_metatable(L, UD_CHANGE, "change");
-    luaL_newlib(L, row);
+    luaL_newlib(L, row_meta);
     sandbox_set_metatable(L, UD_ROW, "row");
+    make_main(L, main_of(L));
     lua_register(L, "emit", emit);
     lua_register(L, "now", now);
     lua_push_word(L, "DROP");

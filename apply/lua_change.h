@@ -21,6 +21,18 @@ struct change_output {
     uint8_t op; /* enum out_op */
     const struct shape *shape;
     struct val *new_row, *old_row;
+    size_t bytes; /* of both, roughly */
+};
+/* The change that the running handler was called with (not its clones): what Lua finds in tables of it and its row. References; lua_change.c */
+struct changes_main {
+    int metatable, row_metatable; /* of the handles, while the call lasts */
+    int fields, values;           /* their __index */
+    struct change *c;
+    uint8_t op;            /* what `fields` says of it */
+    bool inside;           /* the handler runs, or an error ended it */
+    bool has_row, has_old; /* `fields` holds a row, perhaps that of the call before */
+    bool touched;          /* the script read or wrote a column */
+    uint64_t asked, held;  /* bits of the view's first 64 columns: asked for in this call; in `values` */
 };
 /* What scripts reach through sandbox.o.host while a handler runs. */
 struct changes {
@@ -37,15 +49,20 @@ struct changes {
     unsigned n, cap;
     struct change_output *emitted;
     unsigned nemitted, cap_emitted;
-    size_t made;          /* bytes of values that the script made for this change */
-    const char *row_name; /* Lua's own "row": short strings are the same where they are equal */
+    size_t made; /* bytes of values that the script made for this change */
+    struct changes_main main;
 };
 
 void lua_change_open(lua_State *L); /* metatables, emit, now, DROP, PAUSE */
 void changes_free(struct changes *x);
 /* A fresh change with this number (0 or the next); raises when out of memory. */
 struct change *changes_add(lua_State *L, struct changes *x);
-void lua_push_change(lua_State *L, const struct changes *x, const struct change *c);
+/* Around a call of a handler with c. Enter pushes something of its own and then the handle; leave finds both on top and pops them, and
+ * what the script kept of them is dead then. After an error there is no leave: mend, or the next enter, does that, before any other function of
+ * the script runs. Protected calls only. */
+void lua_change_enter(lua_State *L, struct change *c);
+void lua_change_leave(lua_State *L);
+void lua_change_mend(lua_State *L);
 /* The change at idx if it is one of the running call, else NULL. */
 struct change *lua_to_change(lua_State *L, int idx);
 /* The row that the change stands for now. Raises a script error. */

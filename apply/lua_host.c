@@ -298,15 +298,15 @@ static enum verdict call_handler(lua_State *L, struct job *job, struct change *c
 {
     struct lua_host *h = job->h;
     h->x.generation++;
-    if (job->handler != NULL)
+    lua_change_enter(L, c); /* the handle stays below the call, for lua_change_leave */
+    if (job->handler != NULL) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, job->handler->function);
-    else if (!push_function(L, h, job->in->rec->u.ddl.t_schema, job->in->rec->u.ddl.t_table)) {
+    } else if (!push_function(L, h, job->in->rec->u.ddl.t_schema, job->in->rec->u.ddl.t_table)) {
         lua_pop(L, 1);
+        lua_change_leave(L);
         return VERDICT_KEEP;
     }
-    lua_push_change(L, &h->x, c);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3); /* c stays below the call: the handler may forget it, its rows must live */
+    lua_pushvalue(L, -2);
     lua_call(L, 1, 1);
     const char *word = lua_word(L, -1);
     enum verdict v = VERDICT_KEEP;
@@ -317,7 +317,8 @@ static enum verdict call_handler(lua_State *L, struct job *job, struct change *c
                    word != NULL                       ? word
                    : lua_type(L, -1) == LUA_TUSERDATA ? "another change"
                                                       : luaL_typename(L, -1));
-    lua_pop(L, 2);
+    lua_pop(L, 1);
+    lua_change_leave(L);
     return v;
 }
 
@@ -379,6 +380,14 @@ static struct val *old_under_new(lua_State *L, struct job *job, const struct cha
     return row;
 }
 
+static size_t row_bytes(const struct val *row, unsigned n)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += sizeof *row + (val_is_str(row[i].kind) ? row[i].u.str.n : 0);
+    return bytes;
+}
+
 static void run_update(lua_State *L, struct job *job)
 {
     struct changes *x = &job->h->x;
@@ -406,6 +415,7 @@ static void run_update(lua_State *L, struct job *job)
         struct change_output *out = &job->out[job->nout++];
         change_output(L, x, now, out);
         out->old_row = old_under_new(L, job, was, now);
+        out->bytes = row_bytes(out->new_row, out->shape->ncols) + row_bytes(out->old_row, out->shape->ncols);
         return;
     }
     if (had == VERDICT_KEEP) {
@@ -455,14 +465,6 @@ static int run_change(lua_State *L)
     return 0;
 }
 
-static size_t row_bytes(const struct val *row, unsigned n)
-{
-    size_t bytes = 0;
-    for (unsigned i = 0; row != NULL && i < n; i++)
-        bytes += sizeof *row + (val_is_str(row[i].kind) ? row[i].u.str.n : 0);
-    return bytes;
-}
-
 static bool append(struct batch *b, const struct change_output *o, bool emitted, uint32_t seq, uint64_t lsn,
                    struct err *err)
 {
@@ -477,7 +479,7 @@ static bool append(struct batch *b, const struct change_output *o, bool emitted,
                             .shape = o->shape,
                             .new_row = o->new_row,
                             .old_row = o->old_row };
-    b->bytes += row_bytes(o->new_row, o->shape->ncols) + row_bytes(o->old_row, o->shape->ncols);
+    b->bytes += o->bytes;
     return true;
 }
 
@@ -674,6 +676,7 @@ static void read_answer(lua_State *L, struct ddl_job *job)
 static int run_ddl(lua_State *L)
 {
     struct ddl_job *job = lua_touserdata(L, 1);
+    lua_change_mend(L);
     lua_getglobal(L, "ddl");
     push_event(L, job);
     lua_pushvalue(L, -1);

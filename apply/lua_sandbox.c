@@ -334,6 +334,40 @@ static int string_rep(lua_State *L)
     return s->orig[ORIG_REP](L);
 }
 
+/* ASCII letters only, whatever the locale; what has none of them to change is handed back as it is. */
+static int other_case(lua_State *L, uint8_t first)
+{
+    size_t n, from = 0;
+    const char *s = luaL_checklstring(L, 1, &n);
+    char small[256];
+    while (from < n && (uint8_t)((uint8_t)s[from] - first) >= 26)
+        from++;
+    if (from == n) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    luaL_Buffer b;
+    char *out = n <= sizeof small ? small : luaL_buffinitsize(L, &b, n);
+    memcpy(out, s, from);
+    for (size_t i = from; i < n; i++)
+        out[i] = (char)((uint8_t)s[i] ^ ((uint8_t)((uint8_t)s[i] - first) < 26 ? 0x20 : 0));
+    if (out == small)
+        lua_pushlstring(L, small, n);
+    else
+        luaL_pushresultsize(&b, n);
+    return 1;
+}
+
+static int string_lower(lua_State *L)
+{
+    return other_case(L, 'A');
+}
+
+static int string_upper(lua_State *L)
+{
+    return other_case(L, 'a');
+}
+
 static void replace(lua_State *L, const char *name, lua_CFunction f, enum sandbox_orig keep)
 {
     lua_getfield(L, -1, name);
@@ -374,6 +408,8 @@ static void open_libraries(lua_State *L)
     lua_getfield(L, -1, "string");
     forget(L, unsafe_string);
     replace(L, "rep", string_rep, ORIG_REP);
+    static const luaL_Reg letters[] = { { "lower", string_lower }, { "upper", string_upper }, { NULL, NULL } };
+    luaL_setfuncs(L, letters, 0);
     lua_pattern_open(L);
     lua_pop(L, 1);
     lua_pushliteral(L, ""); /* the metatable of strings: a script may use s:upper(), but not change what that means */
@@ -412,10 +448,10 @@ static void open_libraries(lua_State *L)
 
 void *sandbox_ud(lua_State *L, int idx, enum ud_tag tag)
 {
-    if (lua_type(L, idx) != LUA_TUSERDATA)
-        return NULL;
-    void *p = lua_touserdata(L, idx);
+    void *p = lua_touserdata(L, idx); /* there is no light userdata that a script could have */
     uint32_t t;
+    if (p == NULL)
+        return NULL;
     memcpy(&t, p, sizeof t);
     return t == (uint32_t)tag ? p : NULL;
 }

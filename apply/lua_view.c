@@ -9,17 +9,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { VIEWS_MAX = 50000, RECENT = 64, SORT_MIN = 16 };
+enum { VIEWS_MAX = 50000, SORT_MIN = 16 };
 enum step { STEP_ROOT, STEP_ROOT_TABLE, STEP_RENAME, STEP_REMOVE, STEP_KEEP, STEP_ADD, STEP_TO, STEP_SET_KEY };
+_Static_assert((int)STEP_SET_KEY < (int)VIEW_STEPS, "a place in view.last for each");
 
 struct name_slot {
     const uint8_t *p; /* NULL: free */
     uint16_t col;
 };
+struct view_step {
+    const struct view *to;
+    struct bytes key;
+    unsigned n;             /* names, 0: not all are anchored, or none */
+    const uint8_t *names[]; /* anchored: another address is another name */
+};
 struct transition {
     uint64_t hash;
-    struct bytes key;
-    const struct view *to;
+    const struct view_step *step; /* NULL: free */
 };
 struct views {
     lua_State *L;
@@ -28,10 +34,6 @@ struct views {
     struct shape_table *shapes;
     struct transition *steps; /* open addressing */
     unsigned n, cap, nviews;
-    struct { /* the steps taken last, by view and kind of step: found again without hashing their arguments */
-        struct bytes key;
-        const struct view *to;
-    } recent[RECENT];
     struct buf key;
     struct shape_col *cols; /* scratch */
 };
@@ -60,8 +62,8 @@ void views_free(struct views *v)
     if (v == NULL)
         return;
     for (unsigned i = 0; i < v->cap && v->steps != NULL; i++)
-        if (v->steps[i].to != NULL && v->steps[i].key.p[0] == STEP_ROOT)
-            relation_unref((struct relation *)v->steps[i].to->rel);
+        if (v->steps[i].step != NULL && v->steps[i].step->key.p[0] == STEP_ROOT)
+            relation_unref((struct relation *)v->steps[i].step->to->rel);
     arena_free(v->arena);
     free(v->steps);
     free(v->cols);
@@ -70,73 +72,6 @@ void views_free(struct views *v)
 }
 
 /* --- steps --- */
-
-static void key_begin(struct views *v, enum step step, const struct view *from)
-{
-    buf_reset(&v->key);
-    buf_u8(&v->key, (uint8_t)step);
-    buf_le(&v->key, from == NULL ? UINT32_MAX : from->id, 4);
-}
-
-static uint64_t hash_of(struct bytes b)
-{
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < b.n; i++)
-        h = (h ^ b.p[i]) * UINT64_C(1099511628211);
-    return h ^ h >> 29;
-}
-
-/* The view that v->key leads to, or NULL. */
-static const struct view *known(struct views *v)
-{
-    struct bytes key = buf_view(&v->key);
-    if (key.n < 2) /* out of memory: remember says so */
-        return NULL;
-    unsigned r = (unsigned)(key.p[0] + key.p[1] * 8) % RECENT;
-    if (v->recent[r].to != NULL && bytes_eq(v->recent[r].key, key))
-        return v->recent[r].to;
-    uint64_t h = hash_of(key);
-    for (unsigned at = (unsigned)h & (v->cap - 1); v->steps[at].to != NULL; at = (at + 1) & (v->cap - 1)) {
-        if (v->steps[at].hash != h || !bytes_eq(v->steps[at].key, key))
-            continue;
-        v->recent[r].key = v->steps[at].key;
-        return v->recent[r].to = v->steps[at].to;
-    }
-    return NULL;
-}
-
-static bool remember(struct views *v, const struct view *to, struct err *err)
-{
-    if (!buf_ok(&v->key, err))
-        return false;
-    if (v->n * 2 >= v->cap) {
-        struct transition *bigger = calloc((size_t)v->cap * 2, sizeof *bigger);
-        if (bigger == NULL)
-            return err_nomem(err);
-        for (unsigned i = 0; i < v->cap; i++) {
-            if (v->steps[i].to == NULL)
-                continue;
-            unsigned at = (unsigned)v->steps[i].hash & (v->cap * 2 - 1);
-            while (bigger[at].to != NULL)
-                at = (at + 1) & (v->cap * 2 - 1);
-            bigger[at] = v->steps[i];
-        }
-        free(v->steps);
-        v->steps = bigger;
-        v->cap *= 2;
-    }
-    struct transition t = { hash_of(buf_view(&v->key)), { NULL, 0 }, to };
-    if (!arena_copy(v->arena, buf_view(&v->key), &t.key, err))
-        return false;
-    unsigned at = (unsigned)t.hash & (v->cap - 1);
-    while (v->steps[at].to != NULL)
-        at = (at + 1) & (v->cap - 1);
-    v->steps[at] = t;
-    v->n++;
-    return true;
-}
-
-/* --- a view under construction --- */
 
 static struct bytes anchor(struct views *v, struct bytes name) /* may raise */
 {
@@ -163,6 +98,97 @@ static struct bytes anchor(struct views *v, struct bytes name) /* may raise */
     lua_pop(L, 3);
     return kept;
 }
+
+static void key_begin(struct views *v, enum step step, const struct view *from)
+{
+    buf_reset(&v->key);
+    buf_u8(&v->key, (uint8_t)step);
+    buf_le(&v->key, from == NULL ? UINT32_MAX : from->id, 4);
+}
+
+static uint64_t hash_of(struct bytes b)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < b.n; i++)
+        h = (h ^ b.p[i]) * UINT64_C(1099511628211);
+    return h ^ h >> 29;
+}
+
+/* Was the step that was last taken from here this one? By the addresses of its names alone. */
+static const struct view *again(const struct view *from, enum step step, const struct bytes *names, unsigned n)
+{
+    const struct view_step *s = from->last[step];
+    if (s == NULL || s->n != n || n == 0)
+        return NULL;
+    for (unsigned i = 0; i < n; i++)
+        if (s->names[i] != names[i].p)
+            return NULL;
+    return s->to;
+}
+
+/* The view that v->key leads to, or NULL. */
+static const struct view *known(struct views *v, const struct view *from)
+{
+    struct bytes key = buf_view(&v->key);
+    if (key.n == 0 || v->key.failed) /* out of memory: remember says so */
+        return NULL;
+    const struct view_step **last =
+        from == NULL ? NULL
+                     : &((struct view *)from)->last[key.p[0]]; /* views are ours; const is for those who hold them */
+    if (last != NULL && *last != NULL && bytes_eq((*last)->key, key))
+        return (*last)->to;
+    uint64_t h = hash_of(key);
+    for (unsigned at = (unsigned)h & (v->cap - 1); v->steps[at].step != NULL; at = (at + 1) & (v->cap - 1)) {
+        if (v->steps[at].hash != h || !bytes_eq(v->steps[at].step->key, key))
+            continue;
+        if (last != NULL)
+            *last = v->steps[at].step;
+        return v->steps[at].step->to;
+    }
+    return NULL;
+}
+
+/* names: the step's arguments, all of them names of columns; NULL: they are something else. */
+static bool remember(struct views *v, const struct bytes *names, unsigned n, const struct view *to, struct err *err)
+{
+    if (!buf_ok(&v->key, err))
+        return false;
+    struct view_step *s = arena_zalloc(v->arena, sizeof *s + n * sizeof s->names[0], err);
+    if (s == NULL || !arena_copy(v->arena, buf_view(&v->key), &s->key, err))
+        return false;
+    s->to = to;
+    s->n = names == NULL ? 0 : n;
+    for (unsigned i = 0; i < s->n; i++) {
+        s->names[i] = anchor(v, names[i]).p;
+        if (s->names[i] != names[i].p) /* a long string: there may be several copies */
+            s->n = 0;
+    }
+    if (v->n * 2 >= v->cap) {
+        struct transition *bigger = calloc((size_t)v->cap * 2, sizeof *bigger);
+        if (bigger == NULL)
+            return err_nomem(err);
+        for (unsigned i = 0; i < v->cap; i++) {
+            if (v->steps[i].step == NULL)
+                continue;
+            unsigned at = (unsigned)v->steps[i].hash & (v->cap * 2 - 1);
+            while (bigger[at].step != NULL)
+                at = (at + 1) & (v->cap * 2 - 1);
+            bigger[at] = v->steps[i];
+        }
+        free(v->steps);
+        v->steps = bigger;
+        v->cap *= 2;
+    }
+    struct transition t = { hash_of(s->key), s };
+    unsigned at = (unsigned)t.hash & (v->cap - 1);
+    while (v->steps[at].step != NULL)
+        at = (at + 1) & (v->cap - 1);
+    v->steps[at] = t;
+    v->n++;
+    return true;
+}
+
+/* --- a view under construction --- */
 
 struct draft {
     struct view v;
@@ -195,10 +221,14 @@ static bool draft_new(struct views *v, const struct view *from, unsigned more, s
     if (from != NULL && from->nkey != 0)
         memcpy(d->key, from->key, from->nkey * sizeof *d->key);
     d->v.shape = NULL;
+    d->v.often = 0;
+    memset(d->v.last, 0, sizeof d->v.last);
     return true;
 }
 
-static bool draft_finish(struct views *v, struct draft *d, const struct view **out, char *why, size_t size)
+/* names: as remember wants them. */
+static bool draft_finish(struct views *v, struct draft *d, const struct bytes *step, unsigned nstep,
+                         const struct view **out, char *why, size_t size)
 {
     struct err err;
     struct view *w = arena_alloc(v->arena, sizeof *w, &err);
@@ -220,7 +250,7 @@ static bool draft_finish(struct views *v, struct draft *d, const struct view **o
     w->key = d->key;
     w->names = names;
     w->mask = cap - 1;
-    if (!remember(v, w, &err))
+    if (!remember(v, step, nstep, w, &err))
         goto nomem;
     *out = w;
     return true;
@@ -247,6 +277,11 @@ const struct column *view_type(const struct view *w, unsigned col)
 {
     unsigned slot = w->cols[col].slot;
     return w->rel != NULL && slot < w->rel->ncols ? &w->rel->cols[slot] : NULL;
+}
+
+void view_often(const struct view *w, uint64_t columns)
+{
+    ((struct view *)w)->often |= columns;
 }
 
 void view_unknown(const struct view *w, struct bytes name, char *why, size_t size)
@@ -290,7 +325,7 @@ const struct shape *view_shape(struct views *v, const struct view *w, struct err
     }
     const struct shape *s = shape_intern(v->shapes, w->schema, w->table, v->cols, w->ncols, w->key, w->nkey, w->rel,
                                          err);
-    ((struct view *)w)->shape = s; /* views are ours; const is for those who hold them */
+    ((struct view *)w)->shape = s;
     return s;
 }
 
@@ -300,7 +335,7 @@ bool view_root(struct views *v, const struct relation *r, const struct view **ou
 {
     key_begin(v, STEP_ROOT, NULL);
     buf_le(&v->key, r->id, 8);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, NULL)) != NULL)
         return true;
     struct draft d;
     if (!draft_new(v, NULL, r->ncols, &d, why, size))
@@ -315,7 +350,7 @@ bool view_root(struct views *v, const struct relation *r, const struct view **ou
         d.cols[i] = (struct view_col){ anchor(v, r->cols[i].name), (uint16_t)i };
     if (r->nkey != 0)
         memcpy(d.key, r->key, r->nkey * sizeof *d.key);
-    if (!draft_finish(v, &d, out, why, size))
+    if (!draft_finish(v, &d, NULL, 0, out, why, size))
         return false;
     relation_ref(r); /* views_free gives it back */
     return true;
@@ -329,7 +364,7 @@ bool view_root_table(struct views *v, struct bytes schema, struct bytes table, c
     key_begin(v, STEP_ROOT_TABLE, NULL);
     buf_blob(&v->key, schema);
     buf_blob(&v->key, table);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, NULL)) != NULL)
         return true;
     if (!draft_new(v, NULL, 0, &d, why, size))
         return false;
@@ -337,7 +372,7 @@ bool view_root_table(struct views *v, struct bytes schema, struct bytes table, c
         snprintf(why, size, "out of memory");
         return false;
     }
-    return draft_finish(v, &d, out, why, size);
+    return draft_finish(v, &d, NULL, 0, out, why, size);
 }
 
 static bool need_column(const struct view *w, struct bytes name, unsigned *col, char *why, size_t size)
@@ -397,13 +432,21 @@ bool view_rename(struct views *v, const struct view *from, struct view_pair *pai
 {
     struct draft d;
     unsigned col;
+    struct bytes names[2 * VIEW_NAMES_MAX];
+    names[0] = BYTES_LIT("");
+    for (unsigned i = 0; i < n; i++) {
+        names[i] = pairs[i].from;
+        names[n + i] = pairs[i].to;
+    }
+    if ((*out = again(from, STEP_RENAME, names, 2 * n)) != NULL)
+        return true;
     sort_pairs(pairs, n); /* a table's order is not stable */
     key_begin(v, STEP_RENAME, from);
     for (unsigned i = 0; i < n; i++) {
         buf_blob(&v->key, pairs[i].from);
         buf_blob(&v->key, pairs[i].to);
     }
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, from)) != NULL)
         return true;
     if (!draft_new(v, from, 0, &d, why, size))
         return false;
@@ -412,12 +455,12 @@ bool view_rename(struct views *v, const struct view *from, struct view_pair *pai
             return false;
         d.cols[col].name = anchor(v, pairs[i].to);
     }
-    return distinct(&d, why, size) && draft_finish(v, &d, out, why, size);
+    return distinct(&d, why, size) && draft_finish(v, &d, names, 2 * n, out, why, size);
 }
 
 /* Drops the columns whose slot is not wanted; a key that loses a column is none any more. */
-static bool without(struct views *v, const struct view *from, const bool *drop, const struct view **out, char *why,
-                    size_t size)
+static bool without(struct views *v, const struct view *from, const bool *drop, const struct bytes *names, unsigned n,
+                    const struct view **out, char *why, size_t size)
 {
     struct draft d;
     uint16_t moved[VIEW_COLS_MAX];
@@ -441,7 +484,7 @@ static bool without(struct views *v, const struct view *from, const bool *drop, 
         snprintf(why, size, "no column is left: return DROP to drop the row");
         return false;
     }
-    return draft_finish(v, &d, out, why, size);
+    return draft_finish(v, &d, names, n, out, why, size);
 }
 
 static bool choose(struct views *v, const struct view *from, enum step step, const struct bytes *names, unsigned n,
@@ -449,10 +492,12 @@ static bool choose(struct views *v, const struct view *from, enum step step, con
 {
     bool drop[VIEW_COLS_MAX];
     unsigned col;
+    if ((*out = again(from, step, names, n)) != NULL)
+        return true;
     key_begin(v, step, from);
     for (unsigned i = 0; i < n; i++)
         buf_blob(&v->key, names[i]);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, from)) != NULL)
         return true;
     memset(drop, step == STEP_KEEP, sizeof drop);
     for (unsigned i = 0; i < n; i++) {
@@ -460,7 +505,7 @@ static bool choose(struct views *v, const struct view *from, enum step step, con
             return false;
         drop[col] = step == STEP_REMOVE;
     }
-    return without(v, from, drop, out, why, size);
+    return without(v, from, drop, names, n, out, why, size);
 }
 
 bool view_remove(struct views *v, const struct view *from, const struct bytes *names, unsigned n,
@@ -479,10 +524,12 @@ bool view_add(struct views *v, const struct view *from, const struct bytes *name
               char *why, size_t size)
 {
     struct draft d;
+    if ((*out = again(from, STEP_ADD, names, n)) != NULL)
+        return true;
     key_begin(v, STEP_ADD, from);
     for (unsigned i = 0; i < n; i++)
         buf_blob(&v->key, names[i]);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, from)) != NULL)
         return true;
     if (!draft_new(v, from, n, &d, why, size))
         return false;
@@ -500,7 +547,7 @@ bool view_add(struct views *v, const struct view *from, const struct bytes *name
         }
         d.cols[d.v.ncols++] = (struct view_col){ anchor(v, names[i]), (uint16_t)d.v.nslots++ };
     }
-    return distinct(&d, why, size) && draft_finish(v, &d, out, why, size);
+    return distinct(&d, why, size) && draft_finish(v, &d, names, n, out, why, size);
 }
 
 bool view_to(struct views *v, const struct view *from, struct bytes schema, struct bytes table, const struct view **out,
@@ -511,7 +558,7 @@ bool view_to(struct views *v, const struct view *from, struct bytes schema, stru
     key_begin(v, STEP_TO, from);
     buf_blob(&v->key, schema);
     buf_blob(&v->key, table);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, from)) != NULL)
         return true;
     if (table.n == 0 || table.n > 256 || schema.n > 256 || memchr(table.p, '\0', table.n) != NULL ||
         (schema.n != 0 && memchr(schema.p, '\0', schema.n) != NULL) || !utf8_valid(schema) || !utf8_valid(table)) {
@@ -524,7 +571,7 @@ bool view_to(struct views *v, const struct view *from, struct bytes schema, stru
         snprintf(why, size, "out of memory");
         return false;
     }
-    return draft_finish(v, &d, out, why, size);
+    return draft_finish(v, &d, NULL, 0, out, why, size);
 }
 
 bool view_set_key(struct views *v, const struct view *from, const struct bytes *names, unsigned n,
@@ -532,10 +579,12 @@ bool view_set_key(struct views *v, const struct view *from, const struct bytes *
 {
     struct draft d;
     unsigned col;
+    if ((*out = again(from, STEP_SET_KEY, names, n)) != NULL)
+        return true;
     key_begin(v, STEP_SET_KEY, from);
     for (unsigned i = 0; i < n; i++)
         buf_blob(&v->key, names[i]);
-    if ((*out = known(v)) != NULL)
+    if ((*out = known(v, from)) != NULL)
         return true;
     if (!draft_new(v, from, 0, &d, why, size))
         return false;
@@ -551,5 +600,5 @@ bool view_set_key(struct views *v, const struct view *from, const struct bytes *
             }
         d.key[d.v.nkey++] = (uint16_t)col;
     }
-    return draft_finish(v, &d, out, why, size);
+    return draft_finish(v, &d, names, n, out, why, size);
 }

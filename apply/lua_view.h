@@ -10,7 +10,7 @@
 #include "lua_sandbox.h"
 #include "shape.h"
 
-enum { VIEW_NAMES_MAX = 256 /* arguments of one step */, VIEW_COLS_MAX = 4096 };
+enum { VIEW_NAMES_MAX = 256 /* arguments of one step */, VIEW_COLS_MAX = 4096, VIEW_STEPS = 8 /* kinds of steps */ };
 struct view_col {
     struct bytes name; /* anchored in Lua: equal short names are the same pointer */
     uint16_t slot;
@@ -25,8 +25,10 @@ struct view {
     const uint16_t *key;           /* column numbers of this view */
     bool source_key;               /* the key is the relation's own */
     const struct shape *shape;     /* NULL until view_shape */
+    uint64_t often;                /* bits of the first 64 columns: scripts read them more than once in a call */
     const struct name_slot *names; /* by address of the name */
     unsigned mask;
+    const struct view_step *last[VIEW_STEPS]; /* the step of each kind that was taken last from here */
 };
 struct views;
 struct views *views_new(lua_State *L, struct shape_table *shapes); /* NULL: out of memory. Inside a protected call */
@@ -54,6 +56,7 @@ bool view_set_key(struct views *v, const struct view *from, const struct bytes *
                   const struct view **out, char *why, size_t size);
 
 int view_column(const struct view *w, struct bytes name);           /* number, or -1. name: a Lua string's own bytes */
+void view_often(const struct view *w, uint64_t columns);            /* remembers bits for view.often */
 const struct column *view_type(const struct view *w, unsigned col); /* the source column, or NULL: added */
 const struct shape *view_shape(struct views *v, const struct view *w, struct err *err);
 /* "unknown column "emial" of shop.users (did you mean "email"?)" */

@@ -297,6 +297,121 @@ static void many(void)
     relation_unref(r);
 }
 
+/* Handles that a script kept are dead however their call ended, and c.row shows this change's values whatever was read, written or
+ * renamed before, here and in the calls before. The script checks; a change whose name is "fail" fails. */
+static void handles(void)
+{
+    static const char script[] =
+        "local c0, row0, old0, clone0\n"
+        "local function over(f)\n"
+        "  local ok, why = pcall(f)\n"
+        "  if ok or not why:find('this change is over', 1, true) then error('not over: ' .. tostring(why), 2) end\n"
+        "end\n"
+        "local function dead()\n"
+        "  if c0 == nil then return end\n"
+        "  over(function() return c0.op end)\n"
+        "  over(function() return c0.row end)\n"
+        "  over(function() return c0.old end)\n"
+        "  over(function() return c0:rename {} end)\n"
+        "  over(function() return tostring(c0) end)\n"
+        "  over(function() emit(c0) end)\n"
+        "  over(function() return row0.id end)\n"
+        "  over(function() return row0.email end)\n"
+        "  over(function() row0.email = 'x' end)\n"
+        "  over(function() for _ in pairs(row0) do end end)\n"
+        "  over(function() return clone0.email end)\n"
+        "  if old0 then over(function() return old0.id end) end\n"
+        "end\n"
+        "local function refuses(what, f)\n"
+        "  local ok, why = pcall(f)\n"
+        "  if ok or not why:find(what, 1, true) then error(what .. ': ' .. tostring(why), 2) end\n"
+        "end\n"
+        "function ddl(e) dead() return DROP end\n"
+        "function transform(c)\n"
+        "  dead()\n"
+        "  local name = c.row.name\n"
+        "  assert(c.row == c.row and c.old == c.old and (c.old == nil) == (c.op == 'insert'))\n"
+        "  local email = c:has 'email' and c.row.email\n"
+        "  for i = 1, 3 do\n"
+        "    assert(c.row.name == name and c.op == c.op and c.table == 'users')\n"
+        "    if not c:has 'email' then refuses('was not sent', function() return c.row.email end)\n"
+        "    else assert(email == c.row.email and (email == nil or email == 'e' .. c.row.id)) end\n"
+        "  end\n"
+        "  c0, row0, old0, clone0 = c, c.row, c.old, c:clone().row\n"
+        "  if name == 'fail' then c.row.email = 'changed' assert(c.row.email == 'changed') error('on purpose') end\n"
+        "  local copy = c:clone()\n"
+        "  c.row.id = 4.0\n"
+        "  assert(math.type(c.row.id) == 'integer' and c.row.id == 4)\n"
+        "  c.row.id = true\n"
+        "  assert(c.row.id == 1 and c.row.id == 1)\n"
+        "  c.row.email = 'mine'\n"
+        "  assert(c.row.email == 'mine' and c.row.email == 'mine' and (not copy:has 'email' or copy.row.email ~= "
+        "'mine') and copy.row.name == "
+        "name)\n"
+        "  c:rename { email = 'name', name = 'email' }\n"
+        "  assert(c.row.name == 'mine' and c.row.email == name and c.row.name == 'mine' and c.row.email == name)\n"
+        "  c:remove 'email'\n"
+        "  refuses('\"email\" of shop.users was renamed to \"name\"', function() return c.row.email end)\n"
+        "  c.row.name = nil\n"
+        "  assert(c.row.name == nil and c.row.name == nil)\n"
+        "  c:add('more', 'text')\n"
+        "  assert(c.row.more == 'text' and c.row.more == 'text')\n"
+        "  c.row.more = 7\n"
+        "  assert(c.row.more == 7 and c.row.more == 7)\n"
+        "  c:keep('id', 'more'):rename { more = 'email' }\n"
+        "  assert(c.row.email == 7 and c.row.email == 7)\n"
+        "end\n";
+    static const struct {
+        const char *change;
+        bool fails;
+    } steps[] = { { "+ 1|e1|a", false },
+                  { "+ 2|e2|b", false },
+                  { "+ 3|NULL|c", false },
+                  { "+ 4|e4|fail", true },
+                  { "+ 5|e5|d", false },
+                  { "~ 6|e6|x => 6|e6|y", false },
+                  { "~ 7|e7|x => 7|e7|fail", true },
+                  { "- 8|e8|z", false },
+                  { "~ 9|~|x => 9|~|y", false },
+                  { "- 9|e9|fail", true },
+                  { "+ 10|e10|d", false } };
+    struct err err = { 0 };
+    struct relation *r = script_relation(USERS);
+    struct shape_table *shapes = shape_table_new();
+    struct lua_host *h = NULL;
+    struct lua_host_options o = { 0 };
+    struct batch *b = batch_new();
+    struct frame_builder *fb = frame_builder_new();
+    struct record drop = { .lsn = 99,
+                           .op = REC_DDL,
+                           .u.ddl = { .schema = BYTES_LIT("shop"), .sql = BYTES_LIT("DROP TABLE x") } };
+    struct ddl_context ctx = { BYTES_LIT("shop"), false, false };
+    struct ddl parsed = { 0 };
+    frame_builder_reset(fb, 1, true);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        CHECK(script_add(fb, r, steps[i].change, &err), "%s", err.msg);
+    struct frame *f = script_frame(fb, &err);
+    CHECK(f != NULL && lua_host_open("t.lua", script, &o, shapes, &h, &err), "%s", err.msg);
+    batch_add_txn(b, &err);
+    CHECK(ddl_parse(drop.u.ddl.sql, &ctx, b->arena, &parsed, &err), "%s", err.msg);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct lua_change c = { frame_record(f, (unsigned)i), &b->txns[0] };
+        enum ddl_answer answer = DDL_DEFAULT;
+        struct bytes sql;
+        bool ok = lua_host_change(h, &c, b, &err);
+        CHECK(ok != steps[i].fails && (ok || strstr(err.msg, "on purpose") != NULL), "%s: %s", steps[i].change,
+              ok ? "no error" : err.msg);
+        CHECK(lua_host_ddl(h, &drop, &parsed, b, &answer, &sql, &err) && answer == DDL_DROPPED, "ddl after %s: %s",
+              steps[i].change, err.msg);
+    }
+    batch_free(b);
+    lua_host_close(h);
+    frame_unref(f);
+    frame_builder_free(fb);
+    shape_table_free(shapes);
+    relation_unref(r);
+}
+
 static const struct {
     const char *script, *sql, *want; /* answer: "default", "dropped", "pause", "sql:..." or "!error" */
 } ddls[] = {
@@ -352,6 +467,7 @@ int main(void)
 {
     changes();
     many();
+    handles();
     ddl_answers();
     return UNIT_END();
 }

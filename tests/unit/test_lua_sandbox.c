@@ -43,6 +43,11 @@ static const struct {
     { "no bytecode", "\033Lua", "attempt to load a binary chunk" },
     { "libraries",
       "assert(string.upper 'a' == 'A' and #table.pack(1,2) == 2 and math.max(1,2) == 2 and utf8.len 'é' == 1)", "" },
+    { "case",
+      "local s = ('aZ\\0[`{@é9'):rep(100) assert(s:lower() == ('az\\0[`{@é9'):rep(100) and s:upper() == "
+      "('AZ\\0[`{@é9'):rep(100) and "
+      "(''):upper() == '' and ('x'):lower() == 'x' and string.lower(55) == '55')",
+      "" },
     { "loop", "while true do end", "stopped after 100000 steps" },
     { "loop in pcall", "while true do pcall(function() while true do end end) end", "stopped after" },
     { "loop in nested pcall", "local function f() pcall(f) while true do end end f()", "stopped after" },
