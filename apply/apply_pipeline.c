@@ -62,6 +62,7 @@ struct pipeline {
     struct dest *others[APPLY_WORKERS_MAX]; /* of the other workers; [0] is not used */
     struct workers *workers;                /* NULL: one batch at a time */
     int64_t worker_failed_us;               /* when a connection for one could not be made; 0: none lately */
+    struct queue *batches;                  /* of the attempt, where they are applied one after the other; else NULL */
     struct progress progress;               /* as of the last attach or commit */
     struct confirm *confirm;                /* what the slot is told of that */
     int64_t refreshed_at_us;
@@ -393,6 +394,11 @@ static void took(struct pipeline *p, const struct batch *b, bool lazy)
         confirm_set_durable(p->confirm, &p->progress);
 }
 
+static const struct batch *following(void *batches)
+{
+    return queue_peek(batches);
+}
+
 /* The error ladder for one batch: batch, then row by row, then the policy; retries what may pass. */
 static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struct err *err)
 {
@@ -401,6 +407,8 @@ static enum outcome apply_batch(struct pipeline *p, const struct batch *b, struc
         enum apply_mode mode = p->row_by_row ? APPLY_ROWS : APPLY_BATCH;
         int64_t t0 = clock_mono_us();
         p->dest->lazy = confirm_may_be_lazy(p->confirm, p->ops, b);
+        p->dest->following = p->batches != NULL ? following : NULL;
+        p->dest->following_ctx = p->batches;
         bool ok = p->dest->ops->apply(p->dest, b, mode, err);
         atomic_fetch_add(&p->status->apply_us, (unsigned long long)(clock_mono_us() - t0));
         p->latest[0] = p->dest->stats;
@@ -787,7 +795,9 @@ static enum outcome run_attempt(struct pipeline *p, bool first, uint64_t until_l
     publish_progress(p);
     if (!start_stages(&a, err))
         goto out;
+    p->batches = p->workers == NULL ? a.batches : NULL;
     r = apply_batches(&a, err);
+    p->batches = NULL;
 out:
     end_workers(p);
     if (p->dest != NULL) /* lost while reconnecting; else pieces of a transaction that will not be completed */

@@ -47,6 +47,10 @@ struct dest {
     /* Set before apply() where ops->settle is there: more is on its way, so the commit need not be on disk when apply()
      * returns. A later commit that is, or settle(), covers all before it. */
     bool lazy;
+    /* Set where batches are applied one after the other: the batch behind the one that apply() is at, for apply() to get ready while it
+     * waits for the destination; NULL: not there yet. It stays as it is until its own apply(), refresh, rollback or close. */
+    const struct batch *(*following)(void *ctx);
+    void *following_ctx;
 };
 struct dest_ops {
     const char *name;   /* "postgresql" */

@@ -39,6 +39,7 @@ void postgres_forget_statements(struct postgres *p)
 
 static void forget(struct postgres *p)
 {
+    p->ahead.of = NULL; /* made by what is forgotten here; and the batch may be gone */
     pg_targets_forget(&p->targets);
     postgres_forget_statements(p);
 }
@@ -200,6 +201,17 @@ static void look_for_fence(struct postgres *p, const struct batch *b, struct err
     }
 }
 
+/* While the server works for this batch. */
+static bool get_ready(void *ctx)
+{
+    struct postgres *p = ctx;
+    const struct batch *b = p->base.following(p->base.following_ctx);
+    if (b == NULL)
+        return false;
+    postgres_plan_ahead(p, b);
+    return true;
+}
+
 static bool postgres_apply(struct dest *d, const struct batch *b, enum apply_mode mode, struct err *err)
 {
     struct postgres *p = of(d);
@@ -207,7 +219,15 @@ static bool postgres_apply(struct dest *d, const struct batch *b, enum apply_mod
         return not_connected(err);
     if (p->progress.epoch == 0)
         return err_set(err, ERR_FENCED, "not attached to subscription %s", p->sub->name);
-    if (!apply_everything(p, b, mode, err)) {
+    if (p->ahead.of != b)
+        p->ahead.of = NULL;
+    if (d->following != NULL && mode == APPLY_BATCH)
+        pg_link_meanwhile(p->link, get_ready, p);
+    bool ok = apply_everything(p, b, mode, err);
+    pg_link_meanwhile(p->link, NULL, NULL);
+    if (p->ahead.of == b) /* not used, and b may go now */
+        p->ahead.of = NULL;
+    if (!ok) {
         look_for_fence(p, b, err);
         return false;
     }
@@ -245,6 +265,7 @@ static void postgres_close(struct dest *d)
     pg_writer_free(p->writer);
     pg_link_close(p->link);
     arena_free(p->arena);
+    arena_free(p->ahead.arena);
     free(p);
 }
 
@@ -268,9 +289,10 @@ static bool postgres_open(const struct subscription *sub, struct dest **out, str
     p->sub = p->targets.sub = sub;
     p->progress.subscription = sub->name;
     p->arena = arena_new(0);
+    p->ahead.arena = arena_new(0);
     p->writer = pg_writer_new(&policy);
     snprintf(name, sizeof name, "rowtide apply %s", sub->name);
-    bool ok = (p->arena != NULL && p->writer != NULL) || err_nomem(err);
+    bool ok = (p->arena != NULL && p->ahead.arena != NULL && p->writer != NULL) || err_nomem(err);
     if (!ok || !pg_link_open(sub->to, name, &p->link, err)) {
         postgres_close(&p->base);
         return false;

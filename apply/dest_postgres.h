@@ -5,6 +5,7 @@
 #ifndef ROWTIDE_DEST_POSTGRES_H
 #define ROWTIDE_DEST_POSTGRES_H
 
+#include "compact.h"
 #include "pg_progress.h"
 #include "pg_targets.h"
 
@@ -18,7 +19,12 @@ struct postgres {
     struct pg_writer *writer;
     struct pg_targets targets;
     struct pg_progress progress;
-    struct arena *arena; /* plans */
+    struct arena *arena;        /* plans */
+    struct {                    /* the plan of the batch behind the one at hand, made while the server is at work */
+        const struct batch *of; /* NULL: none */
+        struct plan plan;
+        struct arena *arena;
+    } ahead;
     bool in_transaction;
     bool unchecked;                 /* row counts of arrays are still to come */
     uint64_t changes, transactions; /* of the open transaction */
@@ -36,6 +42,10 @@ bool postgres_rows(struct postgres *p, const struct batch *b, size_t from, size_
                    struct err *err);
 /* The same in APPLY_BATCH, where all targets are known. */
 bool postgres_rows_planned(struct postgres *p, const struct batch *b, size_t from, size_t to, struct err *err);
+/* All rows of b are changes of tables that are known. */
+bool postgres_knows_targets(const struct postgres *p, const struct batch *b);
+/* Makes the plan of all of b, for postgres_rows_planned, where it can be made already. */
+void postgres_plan_ahead(struct postgres *p, const struct batch *b);
 
 /* dest_postgres_early.c: before the turn, applies the rows that no batch under way has to do with, and waits for the
  * turn. *ordered is b with those in front, *from the first that is left. */

@@ -12,15 +12,6 @@ static bool sent_back(struct postgres *p, struct err *err)
     return err_set(err, ERR_STOPPED, "a batch before this one was not applied");
 }
 
-static bool knows_all_targets(const struct postgres *p, const struct batch *b)
-{
-    for (size_t i = 0; i < b->nrows; i++)
-        if (b->rows[i].shape == NULL || pg_targets_get(&p->targets, b->rows[i].shape) == NULL ||
-            b->rows[i].op > OUT_DELETE)
-            return false;
-    return true;
-}
-
 /* What each row of b touches, worked out before others have to wait for it. */
 struct touched {
     struct touch *touches;
@@ -92,7 +83,7 @@ static bool early_first(const struct batch *b, const bool *late, size_t nlate, s
 bool postgres_early(struct postgres *p, const struct batch *b, struct batch *ordered, size_t *from, struct err *err)
 {
     struct turns *turns = p->base.turns;
-    bool *late = arena_zalloc(b->arena, b->nrows + 1, err), known = knows_all_targets(p, b);
+    bool *late = arena_zalloc(b->arena, b->nrows + 1, err), known = postgres_knows_targets(p, b);
     struct touched touched;
     if (late == NULL || (known && !gather(p, b, &touched, err)))
         return false;

@@ -79,11 +79,48 @@ static bool send_group(struct postgres *p, const struct plan_group *g, uint64_t 
 
 /* --- by plan --- */
 
+bool postgres_knows_targets(const struct postgres *p, const struct batch *b)
+{
+    const struct shape *known = NULL;
+    for (size_t i = 0; i < b->nrows; i++) {
+        const struct outrow *r = &b->rows[i];
+        if (r->op > OUT_DELETE || (r->shape != known && pg_targets_get(&p->targets, r->shape) == NULL))
+            return false;
+        known = r->shape;
+    }
+    return true;
+}
+
+void postgres_plan_ahead(struct postgres *p, const struct batch *b)
+{
+    struct err err; /* shows again when the batch's own turn comes */
+    p->ahead.of = NULL;
+    if (!postgres_knows_targets(p, b))
+        return;
+    arena_reset(p->ahead.arena);
+    if (compact_plan(b, 0, b->nrows, traits_of, p, p->ahead.arena, &p->ahead.plan, &err))
+        p->ahead.of = b;
+}
+
+static bool make_plan(struct postgres *p, const struct batch *b, size_t from, size_t to, struct plan *plan,
+                      struct err *err)
+{
+    if (p->ahead.of == b && from == 0 && to == b->nrows) {
+        struct arena *a = p->arena;
+        *plan = p->ahead.plan;
+        p->arena = p->ahead.arena;
+        p->ahead.arena = a;
+        p->ahead.of = NULL;
+        return true;
+    }
+    arena_reset(p->arena);
+    return compact_plan(b, from, to, traits_of, p, p->arena, plan, err);
+}
+
 bool postgres_rows_planned(struct postgres *p, const struct batch *b, size_t from, size_t to, struct err *err)
 {
     struct plan plan;
-    arena_reset(p->arena);
-    if (!compact_plan(b, from, to, traits_of, p, p->arena, &plan, err))
+    if (!make_plan(p, b, from, to, &plan, err))
         return false;
     for (size_t i = 0; i < plan.n && !pg_link_failure(p->link)->set; i++)
         if (!send_group(p, plan.groups[i], (uint64_t)(plan.groups[i]->src[0] - b->rows) + 1, err))

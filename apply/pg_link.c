@@ -40,6 +40,8 @@ struct pg_link {
     bool unsynced;
     struct pg_failure failure;
     PGresult *kept;
+    bool (*meanwhile)(void *ctx); /* work for who waits */
+    void *meanwhile_ctx;
 };
 
 /* --- errors --- */
@@ -187,6 +189,8 @@ static bool take_ready(struct pg_link *l, struct err *err)
 /* Until the server has something to say, or takes more; at most POLL_MS. */
 static bool wait_for_server(struct pg_link *l, bool more, struct err *err)
 {
+    if (!more && l->meanwhile != NULL && l->meanwhile(l->meanwhile_ctx))
+        l->meanwhile = NULL;
     struct pollfd fd = { PQsocket(l->conn), (short)(POLLIN | (more ? POLLOUT : 0)), 0 };
     int ready = poll(&fd, 1, POLL_MS);
     if (ready < 0 && errno != EINTR)
@@ -196,6 +200,12 @@ static bool wait_for_server(struct pg_link *l, bool more, struct err *err)
     if (ready > 0 && (fd.revents & (POLLIN | POLLERR | POLLHUP)) != 0 && PQconsumeInput(l->conn) == 0)
         return lost(l, err);
     return true;
+}
+
+void pg_link_meanwhile(struct pg_link *l, bool (*f)(void *ctx), void *ctx)
+{
+    l->meanwhile = f;
+    l->meanwhile_ctx = ctx;
 }
 
 /* Until everything is with the kernel, and at most `unanswered` bytes wait for an answer (0: none, and no statement

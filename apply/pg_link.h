@@ -30,6 +30,8 @@ struct pg_failure { /* the first answer that was not as it should be */
 
 /* Session settings of docs/postgresql.md are made here. url: anything libpq takes; never printed (I10). */
 bool pg_link_open(const char *url, const char *application_name, struct pg_link **out, struct err *err);
+/* f is called when the link would only wait for answers, until it returns true; it must not use the link. NULL: no more. */
+void pg_link_meanwhile(struct pg_link *l, bool (*f)(void *ctx), void *ctx);
 void pg_link_close(struct pg_link *l);                /* NULL is fine */
 bool pg_link_in_transaction(const struct pg_link *l); /* and it has not failed */
 bool pg_link_alive(struct pg_link *l);

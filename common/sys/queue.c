@@ -139,6 +139,14 @@ void *queue_pop(struct queue *q, int timeout_ms)
     return item;
 }
 
+void *queue_peek(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    void *item = q->len > 0 ? q->ring[q->head].item : NULL;
+    pthread_mutex_unlock(&q->lock);
+    return item;
+}
+
 void queue_close(struct queue *q)
 {
     pthread_mutex_lock(&q->lock);

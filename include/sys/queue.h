@@ -15,6 +15,8 @@ void queue_free(struct queue *q, void (*drop)(void *item)); /* drop is called fo
 bool queue_push(struct queue *q, void *item, size_t weight);
 /* Waits for an item at most timeout_ms (-1: for ever). NULL: timeout, or closed and empty (queue_closed tells). */
 void *queue_pop(struct queue *q, int timeout_ms);
+/* What queue_pop would give now, left where it is; NULL: nothing. Only for a thread that alone pops. */
+void *queue_peek(struct queue *q);
 void queue_close(struct queue *q); /* no more pushes; what is inside can still be popped */
 bool queue_closed(struct queue *q);
 size_t queue_len(struct queue *q);

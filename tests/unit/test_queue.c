@@ -34,6 +34,7 @@ static void test_single(void)
     int v[4] = { 0, 1, 2, 3 };
     struct queue *q = queue_new(3, 10);
     CHECK(queue_pop(q, 0) == NULL && !queue_closed(q), "empty and open");
+    CHECK(queue_peek(q) == NULL, "nothing to look at");
     int64_t t = clock_mono_us();
     CHECK(queue_pop(q, 20) == NULL && clock_mono_us() - t >= 20000, "waits as long as asked");
     CHECK(queue_pop_wait_us(q) >= 20000, "and counts it");
@@ -41,6 +42,7 @@ static void test_single(void)
     queue_push(q, &v[1], 1);
     queue_push(q, &v[2], 1);
     CHECK(queue_len(q) == 3, "length");
+    CHECK(queue_peek(q) == &v[0] && queue_len(q) == 3, "looking takes nothing");
     CHECK(queue_pop(q, 0) == &v[0] && queue_pop(q, -1) == &v[1], "first in, first out");
     queue_push(q, &v[3], 1);
     CHECK(queue_pop(q, 0) == &v[2] && queue_pop(q, 0) == &v[3], "around the ring's end");
