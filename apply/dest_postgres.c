@@ -3,7 +3,10 @@
  *
  * A small batch goes out in one flush and comes back in one round trip: single statements check their row count
  * themselves, and so does the progress update, which finds no row when another applier has taken over or the LSN was
- * applied already. Only when arrays are updated or deleted does COMMIT wait for the counts.
+ * applied already. Only when arrays are updated or deleted does COMMIT wait for the counts; its own answer is then left
+ * to the batch that follows, when there is one already and the commit need not be on disk (dest.lazy): the server goes
+ * from one to the other. A COMMIT that fails in this way is a fault that passes: attach tells how far the destination came,
+ * which is what a lost connection takes, too.
  *
  * How rows are sent is dest_postgres_rows.c's, and which of them before their batch's turn dest_postgres_early.c's. Never
  * retries by itself: that is the pipeline's. */
@@ -77,16 +80,56 @@ bool postgres_failed(struct postgres *p, const struct batch *b, struct err *err)
     return false;
 }
 
-static void add_open_stats(struct postgres *p)
+static void add_stats(struct postgres *p, const struct dest_stats *of)
 {
     struct dest_stats *s = &p->base.stats;
-    s->rows_insert += p->open.rows_insert;
-    s->rows_update += p->open.rows_update;
-    s->rows_delete += p->open.rows_delete;
-    s->skipped += p->open.skipped;
-    s->dead_lettered += p->open.dead_lettered;
-    s->coerced += pg_writer_coerced(p->writer) - p->coerced_before;
+    s->rows_insert += of->rows_insert;
+    s->rows_update += of->rows_update;
+    s->rows_delete += of->rows_delete;
+    s->skipped += of->skipped;
+    s->dead_lettered += of->dead_lettered;
+    s->coerced += of->coerced;
     s->commits++;
+}
+
+/* After a drain: the COMMIT that was under way is answered. */
+static bool committed_before(struct postgres *p, struct err *err)
+{
+    const struct pg_failure *f = pg_link_failure(p->link);
+    if (!p->committing)
+        return true;
+    p->committing = false;
+    if (f->set && f->tag == TAG_COMMIT) {
+        p->lost_commit = p->patient = true;
+        pg_link_error(f, err);
+        err->transient = true; /* the batch at hand is not to blame */
+        err_ctx(err, "at COMMIT of the batch before");
+        return false;
+    }
+    fault_point("apply.after_commit");
+    add_stats(p, &p->sent);
+    return true;
+}
+
+/* The same before anything else is done with the connection. */
+static bool end_commit(struct postgres *p, struct err *err)
+{
+    if (!p->committing)
+        return true;
+    if (pg_link_drain(p->link, err))
+        return committed_before(p, err);
+    p->committing = false;
+    p->lost_commit = true;
+    return false;
+}
+
+/* Need nobody wait for the COMMIT? What follows must be rows: whatever else would come in between looks at the connection first. */
+static bool may_go_on(const struct postgres *p)
+{
+    if (!p->base.lazy || p->patient || p->base.turns != NULL || p->base.following == NULL)
+        return false;
+    const struct batch *b = p->base.following(p->base.following_ctx);
+    return b != NULL && !b->barrier;
 }
 
 static bool commit(struct postgres *p, const struct batch *b, struct err *err)
@@ -95,19 +138,31 @@ static bool commit(struct postgres *p, const struct batch *b, struct err *err)
     if (!pg_progress_send(&p->progress, p->link, p->writer, &b->txns[b->ntxns - 1], p->changes, p->transactions,
                           TAG_PROGRESS, err))
         return false;
-    if (p->unchecked && !pg_link_drain(p->link, err))
+    bool drained = p->unchecked || p->committing;
+    if (drained && (!pg_link_drain(p->link, err) || !committed_before(p, err)))
         return false;
     fault_point("apply.before_commit");
     if (p->base.lazy &&
         !pg_link_send(p->link, NULL, "SET LOCAL synchronous_commit = off", NULL, 0, -1, TAG_COMMIT, err))
         return false;
-    if (!pg_link_send(p->link, NULL, "COMMIT", NULL, 0, -1, TAG_COMMIT, err) || !pg_link_drain(p->link, err))
+    if (!pg_link_send(p->link, NULL, "COMMIT", NULL, 0, -1, TAG_COMMIT, err))
         return false;
-    if (pg_link_failure(p->link)->set)
-        return postgres_failed(p, b, err);
-    fault_point("apply.after_commit");
+    p->open.coerced = pg_writer_coerced(p->writer) - p->coerced_before;
+    bool go_on = drained && !pg_link_failure(p->link)->set && may_go_on(p);
+    if (go_on) { /* a sync behind it: its failure is not to take statements of the next batch along */
+        if (!pg_link_savepoint(p->link, err) || !pg_link_flush(p->link, err))
+            return false;
+        p->sent = p->open;
+        p->committing = true;
+    } else {
+        if (!pg_link_drain(p->link, err))
+            return false;
+        if (pg_link_failure(p->link)->set)
+            return postgres_failed(p, b, err);
+        fault_point("apply.after_commit");
+        add_stats(p, &p->open);
+    }
     p->in_transaction = false;
-    add_open_stats(p);
     p->base.stats.commit_us += (uint64_t)(clock_mono_us() - t0);
     return true;
 }
@@ -159,7 +214,13 @@ static bool apply_everything(struct postgres *p, const struct batch *b, enum app
 static bool postgres_settle(struct dest *d, struct err *err)
 {
     struct postgres *p = of(d);
-    return p->link != NULL ? pg_progress_settle(&p->progress, p->link, err) : not_connected(err);
+    if (p->link == NULL)
+        return not_connected(err);
+    if (!end_commit(p, err))
+        return false;
+    if (p->lost_commit)
+        return err_set(err, ERR_NET, "a commit was lost");
+    return pg_progress_settle(&p->progress, p->link, err);
 }
 
 static void postgres_rollback(struct dest *d)
@@ -168,6 +229,7 @@ static void postgres_rollback(struct dest *d)
     struct err err;
     if (p->link == NULL)
         return;
+    end_commit(p, &err); /* what failed is forgotten below; lost_commit remembers */
     if (p->in_transaction || pg_link_failure(p->link)->set) {
         bool ok = pg_link_reset(p->link, &err) && pg_link_send(p->link, NULL, "ROLLBACK", NULL, 0, -1, 0, &err) &&
                   pg_link_reset(p->link, &err);
@@ -228,6 +290,9 @@ static bool postgres_apply(struct dest *d, const struct batch *b, enum apply_mod
     if (p->ahead.of == b) /* not used, and b may go now */
         p->ahead.of = NULL;
     if (!ok) {
+        struct err before; /* explains all that came behind it */
+        if (!end_commit(p, &before))
+            *err = before;
         look_for_fence(p, b, err);
         return false;
     }
@@ -241,8 +306,15 @@ static bool postgres_attach(struct dest *d, const uint8_t slot[16], bool take, c
                             struct progress *out, struct err *err)
 {
     struct postgres *p = of(d);
-    return p->link != NULL ? pg_progress_attach(&p->progress, p->link, slot, take, script_hash, out, err)
-                           : not_connected(err);
+    struct err lost;
+    if (p->link != NULL && !end_commit(p, &lost)) /* what is read now counts */
+        postgres_rollback(d);
+    if (p->link == NULL)
+        return not_connected(err);
+    if (!pg_progress_attach(&p->progress, p->link, slot, take, script_hash, out, err))
+        return false;
+    p->lost_commit = false;
+    return true;
 }
 
 static void postgres_refresh(struct dest *d)

@@ -30,6 +30,12 @@ struct postgres {
     uint64_t changes, transactions; /* of the open transaction */
     struct dest_stats open;         /* rows of the open transaction */
     uint64_t coerced_before;
+    /* The COMMIT of the batch before is under way: apply() returned, since another batch was there for the server to go on with. All
+     * else of that batch was answered before. */
+    bool committing;
+    struct dest_stats sent; /* its rows */
+    bool lost_commit;       /* it was not carried out, or nobody knows: what apply() said is so no more, until attach */
+    bool patient;           /* that happened: no COMMIT is left under way again */
 };
 
 /* dest_postgres.c: what pg_link_failure says, in the words of the pipeline. Always false. */

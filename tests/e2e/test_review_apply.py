@@ -56,6 +56,27 @@ def test_answer_to_commit_is_lost(lab, proxy):
     assert any("event=subscription_stopped" in x and "changes=9" in x for x in stopped), stopped[-3:] + [status]
 
 
+def test_commit_fails_that_nobody_waited_for(lab):
+    """A constraint that is checked at COMMIT refuses a batch when the next one is under way already: neither is there, the error is that of the
+    first, and when the reason is gone everything comes, once."""
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, n INT)", *[f"INSERT INTO t VALUES ({i}, {i})" for i in range(1, 101)])
+    lab.capture("--once").run()
+    lab.apply("--create", "--once").run()
+    lab.dest(f'ALTER TABLE "{lab.db}".t ADD UNIQUE (n) DEFERRABLE INITIALLY DEFERRED')
+    for i in range(8):
+        lab.sql("BEGIN", f"DELETE FROM t WHERE id BETWEEN {i * 10 + 1} AND {i * 10 + 10}", *["INSERT INTO t VALUES (1000, 90)"] * (i == 3), "COMMIT")
+    lab.capture("--once").run()
+    apply = lab.apply("--once", "--batch-rows", "10")
+    apply.run(code=1)
+    assert apply.events("destination_went_back"), "no COMMIT was left under way"
+    assert "at COMMIT: PostgreSQL says: duplicate key" in apply.events("error")[-1]["msg"]
+    assert lab.dest(f'SELECT min(id), max(id), count(*) FROM "{lab.db}".t') == [(31, 100, 70)]
+    lab.dest(f'ALTER TABLE "{lab.db}".t DROP CONSTRAINT t_n_key')
+    lab.apply("--once", "--batch-rows", "10").run()
+    lab.assert_equal("t")
+    lab.assert_counts()
+
+
 def test_session_outlives_its_client(lab, proxy):
     """The client loses its connection, the server does not notice and commits later: applied once, and not a conflict."""
     for table in ("t (id INT PRIMARY KEY, v VARCHAR(300))", "nokey (id INT, v VARCHAR(300))"):

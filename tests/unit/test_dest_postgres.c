@@ -497,6 +497,127 @@ static void test_fencing(void)
     dest_postgres_ops.close(first);
 }
 
+/* --- a COMMIT that is left to the batch behind --- */
+
+static const struct batch *behind;
+static const struct batch *tell_following(void *unused)
+{
+    (void)unused;
+    return behind;
+}
+
+/* Applies b, with another behind it. */
+static bool try_before(struct batch *b, const struct batch *next, struct err *err)
+{
+    behind = next;
+    dest->lazy = next != NULL;
+    dest->following = tell_following;
+    bool ok = try(b, APPLY_BATCH, err);
+    dest->following = NULL;
+    dest->lazy = false;
+    return ok;
+}
+
+static struct batch *deletes(const struct shape *s, int from, int to)
+{
+    struct batch *b = start();
+    for (int id = from; id < to; id++)
+        fixture_delete(b, s, ROW(VI(id), VA, VA));
+    return b;
+}
+
+static bool attach_again(struct err *err)
+{
+    return dest_postgres_ops.attach(dest, slot, false, "", &progress, err);
+}
+
+static void test_going_on(void)
+{
+    struct err err;
+    reopen("goon", true);
+    run("CREATE TABLE shop.goon (id bigint PRIMARY KEY, name text, n int)");
+    run("INSERT INTO shop.goon SELECT i, 'x', i FROM generate_series(1, 100) i");
+    const struct shape *s = simple_shape("goon");
+    struct batch *b[4];
+    for (int i = 0; i < 4; i++)
+        b[i] = deletes(s, 1 + i * 10, 11 + i * 10);
+    for (int i = 0; i < 4; i++)
+        CHECK(try_before(b[i], i < 3 ? b[i + 1] : NULL, &err), "batch %d: %s", i, err.msg);
+    is("SELECT min(id) || ' ' || count(*) FROM shop.goon", "41 60");
+    CHECK(dest->stats.rows_delete == 40 && dest->stats.commits == 4, "stats %llu %llu",
+          (unsigned long long)dest->stats.rows_delete, (unsigned long long)dest->stats.commits);
+    CHECK(attach_again(&err) && progress.lsn == lsn && progress.transactions == 4, "LSN %llu: %s",
+          (unsigned long long)progress.lsn, err.msg);
+    for (int i = 0; i < 4; i++)
+        batch_free(b[i]);
+
+    /* a row of the batch behind is refused: that batch alone has failed, and the commit before it counts */
+    b[0] = deletes(s, 41, 51);
+    b[1] = deletes(s, 91, 111); /* ten of them are not there */
+    CHECK(try_before(b[0], b[1], &err), "%s", err.msg);
+    CHECK(!try_before(b[1], NULL, &err) && err.code == ERR_CONFLICT && !err.transient, "%d %s", err.code, err.msg);
+    is("SELECT min(id) || ' ' || count(*) FROM shop.goon", "51 50");
+    CHECK(attach_again(&err) && progress.lsn == b[0]->txns[0].commit_lsn && dest->stats.commits == 5, "LSN %llu: %s",
+          (unsigned long long)progress.lsn, err.msg);
+    batch_free(b[0]);
+    batch_free(b[1]);
+
+    /* nothing comes behind after all */
+    b[0] = deletes(s, 51, 61);
+    b[1] = deletes(s, 61, 71);
+    CHECK(try_before(b[0], b[1], &err), "%s", err.msg);
+    CHECK(dest_postgres_ops.settle(dest, &err), "settle: %s", err.msg);
+    CHECK(dest->stats.commits == 6, "%llu commits", (unsigned long long)dest->stats.commits);
+    CHECK(try_before(b[1], NULL, &err), "%s", err.msg);
+    is("SELECT min(id) || ' ' || count(*) FROM shop.goon", "71 30");
+    batch_free(b[0]);
+    batch_free(b[1]);
+
+    /* the connection is lost while the COMMIT is under way: the destination says how far it came */
+    b[0] = deletes(s, 71, 81);
+    b[1] = deletes(s, 81, 91);
+    CHECK(try_before(b[0], b[1], &err), "%s", err.msg);
+    run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'rowtide apply goon'");
+    CHECK(!try_before(b[1], NULL, &err) && err.code == ERR_NET && err.transient, "%d %s", err.code, err.msg);
+    CHECK(!dest_postgres_ops.settle(dest, &err), "settled without a connection");
+    dest_postgres_ops.close(dest);
+    dest = NULL;
+    CHECK(dest_postgres_ops.open(&sub, &dest, &err) && attach_again(&err), "%s", err.msg);
+    is("SELECT count(*)::text FROM shop.goon", progress.lsn == b[0]->txns[0].commit_lsn ? "20" : "30");
+    batch_free(b[0]);
+    batch_free(b[1]);
+
+    /* the COMMIT fails: nothing of either batch is there, the first is told to be missing, and fails by itself from then on */
+    reopen("goon2", true);
+    run("CREATE TABLE shop.goon2 (id bigint PRIMARY KEY, name text, n int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    run("INSERT INTO shop.goon2 SELECT i, 'x', i FROM generate_series(1, 100) i");
+    s = simple_shape("goon2");
+    struct batch *first = deletes(s, 1, 11);
+    CHECK(try_before(first, NULL, &err), "%s", err.msg);
+    b[0] = deletes(s, 11, 21);
+    fixture_insert(b[0], s, ROW(VI(200), VT("twice"), VI(50)));
+    b[1] = deletes(s, 21, 31);
+    CHECK(try_before(b[0], b[1], &err), "the commit is not waited for: %s", err.msg);
+    behind = NULL;
+    CHECK(!dest_postgres_ops.apply(dest, b[1], APPLY_BATCH, &err) && err.transient &&
+              strstr(err.msg, "at COMMIT of the batch before") != NULL,
+          "%d %s", err.code, err.msg);
+    CHECK(!dest_postgres_ops.settle(dest, &err), "settled what was lost");
+    dest_postgres_ops.rollback(dest);
+    CHECK(!dest_postgres_ops.settle(dest, &err), "settled what was lost, after the rollback");
+    CHECK(attach_again(&err) && progress.lsn == first->txns[0].commit_lsn, "LSN %llu: %s",
+          (unsigned long long)progress.lsn, err.msg);
+    is("SELECT min(id) || ' ' || count(*) FROM shop.goon2", "11 90");
+    CHECK(!try_before(b[0], b[1], &err) && err.code == ERR_CONFLICT && !err.transient, "%d %s", err.code, err.msg);
+    CHECK(dest->stats.commits == 1 && dest->stats.rows_delete == 10, "stats %llu %llu",
+          (unsigned long long)dest->stats.commits, (unsigned long long)dest->stats.rows_delete);
+    CHECK(try_before(b[1], NULL, &err), "%s", err.msg);
+    is("SELECT min(id) || ' ' || count(*) FROM shop.goon2", "11 80");
+    batch_free(first);
+    batch_free(b[0]);
+    batch_free(b[1]);
+}
+
 /* Secondary unique keys, foreign keys, triggers, keys moved around: the source's order is what makes these work. */
 static void test_order(void)
 {
@@ -967,6 +1088,7 @@ int main(void)
         test_conflicts();
         test_policies();
         test_fencing();
+        test_going_on();
         test_order();
         test_keyless();
         test_ddl();
