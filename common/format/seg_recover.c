@@ -300,6 +300,21 @@ static bool sealed_schema(struct recovery *r, struct segment *g, struct err *err
     return ok;
 }
 
+/* The crash may have come before the seal was synced, or because that failed. It must be on the disk before a successor is: an open
+ * segment that another one follows is refused. Written once more, because after a failed sync another one proves nothing. */
+static bool settle_seal(struct recovery *r, struct segment *g, struct err *err)
+{
+    const char *name = segment_file(g);
+    uint8_t seal[2];
+    int fd = openat(slot_dirfd(r->w->slot), name, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return err_sys(err, "slot %s: open %s", slot_path(r->w->slot), name);
+    bool ok = file_pread_all(fd, seal, sizeof seal, SEGMENT_SEAL_AT, name, err) &&
+              file_pwrite_all(fd, bytes_of(seal, sizeof seal), SEGMENT_SEAL_AT, name, err) && file_sync(fd, name, err);
+    close(fd);
+    return ok || err_ctx(err, "slot %s", slot_path(r->w->slot));
+}
+
 /* The last segment is sealed: the crash came before its successor was there. seg_writer_start creates it. */
 static bool recover_sealed(struct recovery *r, struct segment *g, struct err *err)
 {
@@ -309,7 +324,7 @@ static bool recover_sealed(struct recovery *r, struct segment *g, struct err *er
     if (r->w->commit.last_commit_lsn < r->guard.lsn)
         return refuse(r, segment_file(g), 0,
                       "the sealed segment ends, and no other one follows (an older copy of the slot?)", err);
-    return sealed_schema(r, g, err) && source_pos_copy(&f->end, &r->w->pos, err);
+    return settle_seal(r, g, err) && sealed_schema(r, g, err) && source_pos_copy(&f->end, &r->w->pos, err);
 }
 
 static bool recover_last(struct recovery *r, uint64_t *cut, struct err *err)

@@ -255,9 +255,13 @@ static bool seal_in_place(struct seal *s, const struct source_pos *end, struct e
     for (size_t i = 0; i < w->commit.nframes; i++)
         if ((w->frames[i].type == ZB_DATA || w->frames[i].type == ZB_POSITION) && !add_index(s, &w->frames[i], err))
             return false;
-    if (!put_footer(s, end, err) || !append_file_write(w->file, buf_view(&s->out), err) ||
-        !append_file_flush(w->file, err) || !append_file_sync(w->file, err))
+    if (!put_footer(s, end, err))
         return false;
+    if (!append_file_write(w->file, buf_view(&s->out), err) || !append_file_flush(w->file, err) ||
+        !append_file_sync(w->file, err)) {
+        seg_writer_give_back(w, err);
+        return false;
+    }
     s->flushed += s->out.n;
     w->written += s->out.n;
     fault_point("capture.seal_before_mark");

@@ -128,13 +128,17 @@ static bool broken(struct seg_writer *w)
     return false;
 }
 
-/* The same after a failed write. On a full disk what it left behind the last flush goes again, so that appliers can still write
- * down what they confirm. */
-static bool write_failed(struct seg_writer *w, struct err *err)
+void seg_writer_give_back(struct seg_writer *w, const struct err *why)
 {
     struct err ignored;
-    if (err->sys == ENOSPC)
+    if (why->code == ERR_IO && (why->sys == ENOSPC || why->sys == EDQUOT))
         append_file_cut(w->file, w->durable_end, &ignored);
+}
+
+/* The same after a failed write or sync. */
+static bool write_failed(struct seg_writer *w, struct err *err)
+{
+    seg_writer_give_back(w, err);
     err_ctx(err, "slot %s", slot_path(w->slot));
     return broken(w);
 }
@@ -368,10 +372,8 @@ bool seg_writer_flush(struct seg_writer *w, const struct source_pos *pos, struct
     int64_t written = clock_mono_us();
     w->times.write_us += (uint64_t)(written - began);
     fault_point("capture.frame_before_fsync");
-    if (!append_file_sync(w->file, err)) {
-        err_ctx(err, "slot %s", slot_path(w->slot));
-        return broken(w);
-    }
+    if (!append_file_sync(w->file, err))
+        return write_failed(w, err);
     w->durable_end = w->now.end;
     int64_t synced = clock_mono_us();
     w->times.fsync_us += (uint64_t)(synced - written);

@@ -55,7 +55,10 @@ bool seg_writer_mark_commit(struct seg_writer *w, struct err *err);
 /* After the file was cut at the commit mark: forgets what lay behind it. */
 bool seg_writer_back_to_commit(struct seg_writer *w, struct err *err);
 void seg_writer_forget_segment(struct seg_writer *w); /* closes the file, frees what belongs to it; keeps the marks */
-/* Writes the open segment anew: small frames merged, with a footer; then it is the sealed segment of that name. */
+/* After a failed write, when why is a full disk: what lies behind the last flush goes, so that appliers can still write down what they
+ * confirm. Not once the seal is set. */
+void seg_writer_give_back(struct seg_writer *w, const struct err *why);
+/* Makes the open segment a sealed one. Fails: the writer is of no more use. */
 bool seg_writer_seal(struct seg_writer *w, const struct source_pos *end, struct err *err);
 
 #endif

@@ -17,6 +17,7 @@ struct append_file {
     uint64_t base;   /* the offset at which stage[0] lies, a multiple of BLOCK */
     size_t from, to; /* of the stage: held back. Before it, bytes that are in the file and not in the stage */
     uint8_t *stage;
+    bool failed; /* a write or a sync, since the last cut: nothing more is written */
 };
 
 /* The errno-setting result of closing the file. */
@@ -73,13 +74,15 @@ bool append_file_close(struct append_file *f, struct err *err)
 {
     if (f == NULL)
         return true;
-    bool ok = append_file_flush(f, err);
+    bool ok = f->failed || append_file_flush(f, err);
     return drop(f) == 0 ? ok : ok && err_sys(err, "close a file that was appended to");
 }
 
 static bool put(struct append_file *f, size_t from, size_t to, struct err *err)
 {
-    return file_pwrite_all(f->fd, bytes_of(f->stage + from, to - from), f->base + from, f->name, err);
+    bool ok = file_pwrite_all(f->fd, bytes_of(f->stage + from, to - from), f->base + from, f->name, err);
+    f->failed |= !ok;
+    return ok;
 }
 
 /* Whole blocks, from `from` to the stage's end. What O_DIRECT does not take, or takes in part, goes the other way. */
@@ -89,8 +92,10 @@ static bool put_direct(struct append_file *f, size_t from, struct err *err)
         ssize_t n = pwrite(f->direct, f->stage + from, STAGE - from, (off_t)(f->base + from));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno != EINVAL && errno != EOPNOTSUPP)
+        if (n < 0 && errno != EINVAL && errno != EOPNOTSUPP) {
+            f->failed = true;
             return err_sys(err, "write %s at offset %llu", f->name, (unsigned long long)(f->base + from));
+        }
         if (n <= 0 || n % BLOCK != 0) {
             close(f->direct);
             f->direct = -1;
@@ -136,7 +141,9 @@ bool append_file_flush(struct append_file *f, struct err *err)
 
 bool append_file_sync(struct append_file *f, struct err *err)
 {
-    return file_sync(f->fd, f->name, err);
+    bool ok = file_sync(f->fd, f->name, err);
+    f->failed |= !ok;
+    return ok;
 }
 
 bool append_file_cut(struct append_file *f, uint64_t end, struct err *err)
@@ -149,6 +156,7 @@ bool append_file_cut(struct append_file *f, uint64_t end, struct err *err)
     if (ftruncate(f->fd, (off_t)end) != 0)
         return err_sys(err, "cut %s to %llu bytes", f->name, (unsigned long long)end);
     set_end(f, end);
+    f->failed = false;
     return append_file_sync(f, err);
 }
 

@@ -12,8 +12,9 @@
 struct append_file;
 /* An existing file, at its end. name is copied, for errors; dirfd is used here only. */
 bool append_file_open(int dirfd, const char *name, struct append_file **out, struct err *err);
-bool append_file_close(struct append_file *f, struct err *err); /* flushes; f is gone in any case. NULL is fine */
-uint64_t append_file_end(const struct append_file *f);          /* the file's size, with what is held back */
+/* Flushes, unless a write or a sync failed: nothing is written behind that. f is gone in any case. NULL is fine. */
+bool append_file_close(struct append_file *f, struct err *err);
+uint64_t append_file_end(const struct append_file *f); /* the file's size, with what is held back */
 /* ERR_IO, as of all that follow: then what the file holds is not known. A write that was held back fails at a later call. */
 bool append_file_write(struct append_file *f, struct bytes b, struct err *err);
 bool append_file_flush(struct append_file *f,
