@@ -202,6 +202,7 @@ void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool insid
                           &b->bits,         NULL };
     for (struct buf **one = all; *one != NULL; one++)
         keep(*one);
+    near_bufs_keep(&b->near, KEEP_BYTES);
     b->first_lsn = first_lsn;
     b->nrecords = b->ncommits = b->nchanges = b->open_at = 0;
     b->last_commit_lsn = 0;

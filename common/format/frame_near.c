@@ -6,6 +6,14 @@ enum {
     TRIED = 64   /* strings after which it is seen whether anything comes of it */
 };
 
+void near_bufs_keep(struct near_bufs *s, size_t most)
+{
+    struct buf *all[] = { &s->prefix, &s->suffix, &s->len, &s->middle };
+    for (unsigned i = 0; i < 4; i++)
+        if (all[i]->cap > most)
+            buf_free(all[i]);
+}
+
 void near_bufs_free(struct near_bufs *s)
 {
     buf_free(&s->prefix);

@@ -13,6 +13,7 @@ struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32
 struct near_bufs {
     struct buf prefix, suffix, len, middle;
 };
+void near_bufs_keep(struct near_bufs *s, size_t most); /* frees what is larger than most bytes */
 void near_bufs_free(struct near_bufs *s);
 /* Writes the part old_part of n rows, all of updates, so that row i of new_part is the same row's new value, when that makes it smaller by a
  * quarter at least; false: nothing was written. s, bits: for the function's own use; a failed allocation is left in out. */

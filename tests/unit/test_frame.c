@@ -563,8 +563,8 @@ static void near_the_new(void)
     };
     enum { CASES = sizeof cases / sizeof *cases };
     struct relation *r = make("t", two_cols, 2);
-    for (unsigned mixed = 0; mixed < 3;
-         mixed++) { /* 1: with an INSERT, 2: with a DELETE: then all strings stand there in full */
+    for (unsigned mixed = 0; mixed < 4;
+         mixed++) { /* 1: with an INSERT, 2: with a DELETE, 3: both: then all strings stand there in full */
         struct frame_builder *b = frame_builder_new();
         struct val olds[CASES], news[CASES];
         static char edited[CASES][LONG + 2];
@@ -580,9 +580,9 @@ static void near_the_new(void)
             MUST(frame_add_update(b, r, (struct val[]){ i64(i), olds[i] }, (struct val[]){ i64(i), news[i] }, &err));
         }
         struct val more[] = { i64(99), text("z") };
-        if (mixed == 1)
+        if (mixed == 1 || mixed == 3)
             MUST(frame_add_insert(b, r, more, &err));
-        if (mixed == 2)
+        if (mixed >= 2)
             MUST(frame_add_delete(b, r, more, &err));
         MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
         struct buf payload = { 0 };
@@ -744,6 +744,121 @@ static void announced(void)
     free(large);
 }
 
+/* Differences where they may not be, and such that do not fit: refused, each with its reason. Each frame has one or two changes, and the last
+ * part of its payload, of two texts "old" or two integers 1, is taken off for one that is made by hand. */
+static void near_where_it_may_not_be(void)
+{
+#define UPDATES "uu"
+    static const struct {
+        const char *changes; /* i u d */
+        bool ints;           /* the last column has integers */
+        const char *part;
+        size_t n;
+        const char *why; /* NULL: it is valid */
+    } cases[] = {
+#define PART(text) text, sizeof(text) - 1
+        { UPDATES, false, PART("\x08\2\3\0\2\0\0\2\0\0\0"), NULL },
+        { UPDATES, false, PART("\x08\2\0\3\2\3\0\2\1\0\1x"), NULL },
+        { UPDATES, false, PART("\x0c\x04\1\1\1\2\1\0\0"), NULL },
+        { UPDATES, false, PART("\x08\2\4\0\2\0\0\2\0\0\0"), "more of the new one" },
+        { UPDATES, false, PART("\x08\2\2\0\2\2\0\2\0\0\0"), "more of the new one" },
+        { UPDATES, false, PART("\x08\2\0\0\x0b\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0\2\0\0\0"),
+          "more of the new one" },
+        { UPDATES, false, PART("\x08\2\0\0\2\0\0\2\0\2\1x"), "beyond its stream" },
+        { UPDATES, false, PART("\x08\2\0\0\2\0\0\2\0\1\2xy"), "more strings" },
+        { UPDATES, false, PART("\x08\3\0\0\0\2\0\0\2\0\0\0"), "more strings" },
+        { UPDATES, false, PART("\x08\2\0\0\3\0\0\0\2\0\0\0"), "more strings" },
+        { UPDATES, false, PART("\x08\2\0\0\2\0\0\3\0\0\0\0"), "more strings" },
+        { UPDATES, false, PART("\x08\1\0\2\0\0\2\0\0\0"), "fewer strings" },
+        { UPDATES, false, PART("\x08\2\0\0\1\0\2\0\0\0"), "fewer strings" },
+        { UPDATES, false, PART("\x08\2\0\0\2\0\0\1\0\0"), "fewer values" },
+        { UPDATES, false, PART("\x0c\x04\1\1\1\1\0\0"), "fewer strings" },
+        { UPDATES, false, PART("\x0c\x14\1\1\1\2\1\0\0"), "behind the last row" },
+        { UPDATES, false, PART("\x09"), "unknown mode" },
+        { UPDATES, false, PART("\x0a"), "unknown mode" },
+        { UPDATES, false, PART("\x0b"), "unknown mode" },
+        { UPDATES, true, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+        { UPDATES, true, PART("\x0c\x04\1\0\1\0\1\0\0"), "unknown mode" },
+        { "iu", false, PART("\x08\1\0\1\0\1\0\0"), "unknown mode" },
+        { "du", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+        { "ud", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+        { "ud", false, PART("\x0c\0\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+        { "dd", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+        { "ii", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct column cols[] = { two_cols[!cases[i].ints], two_cols[cases[i].ints] };
+        const struct val *o = cases[i].ints ? (struct val[]){ text("old"), i64(1) }
+                                            : (struct val[]){ i64(1), text("old") },
+                         *n = cases[i].ints ? (struct val[]){ text("new"), i64(2) }
+                                            : (struct val[]){ i64(1), text("new") };
+        struct relation *r = make("t", (struct column[]){ cols[1], cols[0] }, 2);
+        struct frame_builder *b = frame_builder_new();
+        struct buf payload = { 0 };
+        struct frame_info info;
+        struct frame *f = NULL;
+        size_t rows = 0;
+        frame_builder_reset(b, 1, false);
+        MUST(frame_add_begin(b, &begin1, &err));
+        for (const char *c = cases[i].changes; *c != '\0'; c++) {
+            MUST(*c == 'i'   ? frame_add_insert(b, r, n, &err)
+                 : *c == 'd' ? frame_add_delete(b, r, o, &err)
+                             : frame_add_update(b, r, o, n, &err));
+            rows += cases[i].changes[0] == 'i' && cases[i].changes[1] == 'i' ? 1 : *c != 'i';
+        }
+        MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
+        frame_unref(finish(b, &payload, &info));
+        payload.n -= cases[i].ints ? 2 + rows : 3 + rows + 3 * rows; /* mode, lengths of the streams, the streams */
+        buf_put(&payload, cases[i].part, cases[i].n);
+        bool ok = frame_decode(buf_view(&payload), &info, frame_builder_relations(b), &f, &err);
+        CHECK(ok == (cases[i].why == NULL) &&
+                  (ok || (err.code == ERR_CORRUPT && strstr(err.msg, cases[i].why) != NULL)),
+              "case %zu: %s", i, ok ? "decodes" : err.msg);
+        frame_unref(f);
+        buf_free(&payload);
+        frame_builder_free(b);
+        relation_unref(r);
+    }
+#undef PART
+#undef UPDATES
+}
+
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+/* One huge text must not hold its memory for ever, wherever a builder had it (I1). */
+static void let_go(void)
+{
+    enum { HUGE = 8 << 20 };
+    if (__sanitizer_get_current_allocated_bytes == NULL)
+        return;
+    struct frame_builder *b = frame_builder_new();
+    struct relation *r = make("t", two_cols, 2);
+    struct val o[2] = { i64(1), null_val }, n[2] = { i64(1), null_val };
+    char *one = malloc(HUGE), *two = malloc(HUGE);
+    memset(one, 'a', HUGE);
+    memset(two, 'a', HUGE);
+    memset(two + HUGE / 3, 'b', HUGE / 2);
+    o[1] = (struct val){ .kind = VAL_TEXT, .u.str = bytes_of(two, HUGE) };
+    n[1] = (struct val){ .kind = VAL_TEXT, .u.str = bytes_of(one, HUGE) };
+    size_t before = __sanitizer_get_current_allocated_bytes();
+    struct buf payload = { 0 };
+    struct frame_info info;
+    frame_builder_reset(b, 1, false);
+    MUST(frame_add_begin(b, &begin1, &err));
+    MUST(frame_add_update(b, r, o, n, &err));
+    MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
+    frame_unref(finish(b, &payload, &info));
+    CHECK(payload.n < HUGE * 7 / 4, "differences: %zu bytes", payload.n);
+    buf_free(&payload);
+    frame_builder_reset(b, 4, false);
+    size_t held = __sanitizer_get_current_allocated_bytes() - before;
+    CHECK(held < HUGE / 4, "%zu bytes are held after a text of %d", held, HUGE);
+    frame_builder_free(b);
+    relation_unref(r);
+    free(one);
+    free(two);
+}
+
 /* No truncation of a payload decodes, and no changed byte makes more than a wrong value of it. */
 static void damaged(bool near)
 {
@@ -875,6 +990,8 @@ int main(void)
     for (unsigned seed = 1; seed <= 20; seed++)
         round_trip(seed, seed % 2 == 0);
     near_the_new();
+    near_where_it_may_not_be();
+    let_go();
     damaged(false);
     damaged(true);
     return UNIT_END();
