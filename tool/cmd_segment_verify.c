@@ -213,6 +213,8 @@ static bool verify(const char *path, bool json, struct totals *t, struct err *er
             struct stat st;
             good = fstatat(slot_dirfd(slot), segs[i].name, &st, 0) == 0 || err_sys(&fault, "%s", segs[i].name);
             good = good && check_segment(s, state.flushed_lsn, &next_lsn, (uint64_t)st.st_size, &r, &fault);
+            if (good && !r.sealed && i + 1 < n) /* a successor is made when the seal is on the disk */
+                good = err_set(&fault, ERR_CORRUPT, "%s is not sealed, but another one follows it", segs[i].name);
         }
         report(&out, json, segs[i].name, &r, good ? "" : fault.msg);
         t->segments++;

@@ -1,4 +1,5 @@
 """What must not be guessed: Rowtide stops with exit code 1 and a sentence that says what is wrong."""
+import random
 import shutil
 import urllib.request
 
@@ -215,6 +216,30 @@ def test_damaged_segment(lab):
         assert segment.name in out.stdout + out.stderr
         refused(lab.apply("--create", "--once", name=f"damaged{at}"), segment.name)
         refused(lab.capture("--once", name=f"capture{at}"))
+    segment.write_bytes(body)
+    lab.tool.run("segment", "verify", lab.slot)
+    lab.apply("--create", "--once").run()
+    lab.assert_equal("t")
+
+
+@TWO
+def test_unsealed_segment(lab):
+    """A segment without its seal that another one follows: capture does not take it for the last one, and verify says so."""
+    lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v BLOB)")
+    rnd = random.Random(3)
+    options = ("--segment-size", "64KiB", "--frame-size", "16KiB")
+    lab.capture("--once", *options).run()
+    lab.keep_everything()
+    for i in range(0, 240, 40):
+        lab.sql("INSERT INTO t VALUES " + ",".join(f"({n}, X'{rnd.randbytes(1024).hex()}')" for n in range(i, i + 40)))
+    lab.capture("--once", *options, name="filled").run()
+    segment = sorted(lab.slot.glob("*.seg"))[-2]
+    body = segment.read_bytes()
+    assert body[10:12] == b"SE"
+    segment.write_bytes(body[:10] + bytes(2) + body[12:])
+    out = lab.tool.run("segment", "verify", lab.slot, code=1)
+    assert f"{segment.name} is not sealed" in out.stdout + out.stderr
+    refused(lab.capture("--once", *options, name="unsealed"), segment.name, "not sealed")
     segment.write_bytes(body)
     lab.tool.run("segment", "verify", lab.slot)
     lab.apply("--create", "--once").run()
