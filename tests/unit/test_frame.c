@@ -750,7 +750,7 @@ static void near_where_it_may_not_be(void)
 {
 #define UPDATES "uu"
     static const struct {
-        const char *changes; /* i u d */
+        const char *changes; /* i u d; n: an update to NULL */
         bool ints;           /* the last column has integers */
         const char *part;
         size_t n;
@@ -779,6 +779,9 @@ static void near_where_it_may_not_be(void)
         { UPDATES, false, PART("\x0b"), "unknown mode" },
         { UPDATES, true, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
         { UPDATES, true, PART("\x0c\x04\1\0\1\0\1\0\0"), "unknown mode" },
+        { "un", false, PART("\x08\2\3\0\2\0\0\2\0\0\0"), NULL },
+        { "un", false, PART("\x08\2\3\1\2\0\0\2\0\0\0"), "more of the new one" },
+        { "nu", false, PART("\x08\2\0\3\2\1\0\2\0\0\0"), "more of the new one" },
         { "iu", false, PART("\x08\1\0\1\0\1\0\0"), "unknown mode" },
         { "du", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
         { "ud", false, PART("\x08\2\0\0\2\0\0\2\0\0\0"), "unknown mode" },
@@ -803,7 +806,7 @@ static void near_where_it_may_not_be(void)
         for (const char *c = cases[i].changes; *c != '\0'; c++) {
             MUST(*c == 'i'   ? frame_add_insert(b, r, n, &err)
                  : *c == 'd' ? frame_add_delete(b, r, o, &err)
-                             : frame_add_update(b, r, o, n, &err));
+                             : frame_add_update(b, r, o, *c == 'n' ? (struct val[]){ n[0], null_val } : n, &err));
             rows += cases[i].changes[0] == 'i' && cases[i].changes[1] == 'i' ? 1 : *c != 'i';
         }
         MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
