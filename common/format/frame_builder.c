@@ -694,7 +694,8 @@ void frame_rows_undo(struct frame_builder *b, struct frame_rows *r, unsigned new
 
 size_t frame_rows_size(const struct frame_builder *b, const struct frame_rows *r, uint32_t n, size_t bytes)
 {
-    return b->size + bytes + (size_t)n * FRAME_RECORD_SIZE + (r->build->frame == b->frame ? 0 : relation_size(r->build));
+    return b->size + bytes + (size_t)n * FRAME_RECORD_SIZE +
+           (r->build->frame == b->frame ? 0 : relation_size(r->build));
 }
 
 bool frame_rows_add(struct frame_builder *b, uint8_t op, struct frame_rows *r, uint32_t n, size_t bytes)
