@@ -185,21 +185,38 @@ HOT void copy_string(uint8_t *to, const uint8_t *s, size_t n, size_t readable)
         memcpy(to, s, n);
 }
 
-HOT bool put_strings(enum way way, const struct put *x, unsigned i, const uint32_t *at, uint64_t which, unsigned n,
+/* Room for the lengths of n strings and for `bytes` of them, and where they go. */
+static bool open_strings(struct frame_part *part, unsigned n, size_t bytes, uint8_t **lengths, uint8_t **to)
+{
+    if (!buf_grow(&part->a, (size_t)n * VARINT_MOST) || !buf_grow(&part->b, bytes + FRAME_PART_SLACK))
+        return false;
+    *lengths = part->a.p + part->a.n;
+    *to = part->b.p + part->b.n;
+    return true;
+}
+
+HOT bool put_strings(enum way way, struct put *x, unsigned i, const uint32_t *at, uint64_t which, unsigned n,
                      size_t bytes, struct frame_part *part)
 {
     const struct wire_column *w = &x->wire[i];
     unsigned prefix = w->size, unused = 64 - 8 * prefix;
     size_t most = w->limited ? w->meta : SIZE_MAX;
-    if (!buf_grow(&part->a, (size_t)n * VARINT_MOST) || !buf_grow(&part->b, bytes + FRAME_PART_SLACK))
+    uint8_t *lengths, *to;
+    if (!open_strings(part, n, bytes, &lengths, &to))
         return false;
-    uint8_t *lengths = part->a.p + part->a.n, *to = part->b.p + part->b.n;
     for (unsigned k = 0; k < n; k++) {
         if ((which >> k & 1) == 0)
             continue;
         struct bytes s = { x->start + at[k] + prefix, (size_t)(word_at(x, at[k]) << unused >> unused) };
         if (s.n > most || (way == WAY_UTF8 && !charset_ascii(s) && charset_utf8_valid(s) != s.n))
             return false;
+        if (way == WAY_ASCII && !charset_ascii(s)) { /* to be converted */
+            part->a.n = (size_t)(lengths - part->a.p);
+            part->b.n = (size_t)(to - part->b.p);
+            if (row_put_value(x, i, x->start + at[k], part) == NULL || !open_strings(part, n - k, bytes, &lengths, &to))
+                return false;
+            continue;
+        }
         copy_string(to, s.p, s.n, (size_t)(x->end - s.p));
         to += s.n;
         if (s.n < 0x80)
@@ -250,12 +267,13 @@ static bool put_values(const struct batch *t, unsigned i, const uint32_t *at, ui
         return put_ints(WAY_TIME, x, i, at, which, n, part);
     case WAY_FLOAT:
         return put_floats(x, i, at, which, n, part);
+    case WAY_ASCII:
+        return put_strings(WAY_ASCII, x, i, at, which, n, t->bytes, part);
     case WAY_UTF8:
         return put_strings(WAY_UTF8, x, i, at, which, n, t->bytes, part);
     case WAY_BYTES:
         return put_strings(WAY_BYTES, x, i, at, which, n, t->bytes, part);
     case WAY_ANY:
-    case WAY_ASCII:
     case WAY_JSON:
     case WAY_DECIMAL:
     case WAY_TEMPORAL:
