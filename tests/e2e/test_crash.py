@@ -63,19 +63,22 @@ def test_capture_killed_at(lab, point):
 @TWO
 @pytest.mark.parametrize("point", SMALL_FRAME_POINTS)
 def test_capture_killed_while_it_follows(lab, point):
-    """The same with small frames, so that segments are written anew when they are sealed."""
+    """The same with several small frames to a segment (against --frame-size), which is written anew when it is sealed."""
     rnd = random.Random(8)
+    options = ("--segment-size", "64KiB")
     lab.sql("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(300))", "INSERT INTO t VALUES (0, '')")
-    lab.capture("--once", *SMALL).run()
+    lab.capture("--once", *options).run()
     lab.keep_everything()
     apply = lab.apply("--create", "--evolve").start()
-    killed = lab.capture(*SMALL, name="killed").start(env={"ROWTIDE_FAULT": "capture." + point})
+    killed = lab.capture(*options, name="killed").start(env={"ROWTIDE_FAULT": "capture." + point})
     killed.wait_event("streaming")
     for i in range(1, 900):
         lab.sql(f"INSERT INTO t VALUES ({i}, '{rnd.randbytes(140).hex()}')")
+        if i % 30 == 0:
+            time.sleep(0.04)        # what came so far is a frame
     killed.wait(code=-9)
     time.sleep(0.2)
-    lab.capture("--once", *SMALL).run()
+    lab.capture("--once", *options).run()
     lab.settle("t")
     apply.stop()
     check_all(lab, "t")

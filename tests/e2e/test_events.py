@@ -2,6 +2,7 @@
 
 SHOW BINLOG EVENTS proves that an event was there. Values and types are other tests' business: rows here are an id and a text."""
 import base64
+import contextlib
 import json
 import os
 import re
@@ -366,8 +367,12 @@ def test_a_stop_does_not_wait_for_a_connection(lab, answer):
 def connecting(pid):
     """A TCP connection of this process waits for an answer (proc_pid_net: state 02 is SYN_SENT)."""
     lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-    inodes = {x.split()[9] for x in lines if x.split()[3] == "02"}
-    return inodes & {m[1] for f in Path(f"/proc/{pid}/fd").iterdir() if (m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f)))}
+    inodes, of_process = {x.split()[9] for x in lines if x.split()[3] == "02"}, set()
+    for f in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):    # closed since it was listed
+            if m := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f)):
+                of_process.add(m[1])
+    return inodes & of_process
 
 
 def blob(value):
