@@ -41,6 +41,7 @@ static struct disk {
     int fails_with;      /* an errno */
     bool any_direct_odd; /* O_DIRECT writes sometimes take a part, or fail with EINVAL */
     unsigned long directs, faults;
+    bool dark; /* lose_power leaves nothing that was not synced */
 } disk;
 
 static uint32_t seed = 1;
@@ -258,7 +259,7 @@ static void lose_power(void)
     static struct listing after;
     struct buf content[NAMES] = { { 0 } };
     after = disk.list[any((uint32_t)disk.nlists)];
-    unsigned how = any(4); /* nothing that was not synced; all; some */
+    unsigned how = disk.dark ? 0 : any(4); /* nothing that was not synced; all; some */
     for (size_t i = 0; i < after.n; i++)
         for (size_t k = 0; k < disk.nfiles; k++) {
             struct disk_file *f = &disk.file[k];
@@ -432,7 +433,7 @@ static bool start(struct fixture *f, const struct seg_writer_options *o, struct 
     return ok;
 }
 
-static void again_and_again(const struct seg_writer_options *o, size_t text, unsigned first_seed)
+static struct fixture new_disk(const struct seg_writer_options *o, unsigned first_seed)
 {
     seed = first_seed;
     disk.left = ULONG_MAX;
@@ -454,6 +455,68 @@ static void again_and_again(const struct seg_writer_options *o, size_t text, uns
         buf_free(&b);
         close(fd);
     }
+    return f;
+}
+
+static void free_disk(struct fixture *f)
+{
+    for (size_t k = 0; k < disk.nfiles; k++) {
+        forget_changes(&disk.file[k]);
+        buf_free(&disk.file[k].now);
+        buf_free(&disk.file[k].synced);
+        close(disk.file[k].fd);
+    }
+    disk.nfiles = disk.nlists = 0;
+    disk.dir[0] = '\0';
+    fixture_free(f);
+}
+
+/* Killed at each write of a run in turn; started again, which finds what the kernel still had; then power is lost with all that was not
+ * synced: what the second start built upon must be on the disk. */
+static void killed_then_dark(const struct seg_writer_options *o)
+{
+    bool whole = false;
+    size_t most = 0;
+    for (unsigned long writes = 0; !whole && writes < 400; writes++) {
+        struct fixture f = new_disk(o, 1);
+        struct seg_recovered rec = { 0 };
+        uint64_t promised = 0;
+        char when[64];
+        snprintf(when, sizeof when, "killed at write %lu", writes);
+        disk.any_direct_odd = false;
+        disk.fails_with = EIO;
+        disk.faults = 0;
+        for (unsigned run = 0; run < 3; run++) {
+            bool ok = start(&f, o, &rec);
+            CHECK(ok, "%s, start %u: %s", when, run, err.msg);
+            if (ok) {
+                check_log(&f, &rec, promised, when);
+                f.gno = rec.transactions;
+                frame_builder_reset(f.b, rec.next_lsn, false);
+            }
+            disk.left = run == 0 ? writes : ULONG_MAX;
+            for (unsigned i = 0; ok && run == 0 && i < 12; i++)
+                ok = step(&f, 600, &promised);
+            whole |= run == 0 && ok;
+            most = fixture_segments(f.dir) > most ? fixture_segments(f.dir) : most;
+            source_pos_clear(&rec.pos);
+            schema_set_clear(&rec.schema);
+            close_all(&f);
+            disk.left = ULONG_MAX;
+            if (run == 1) {
+                disk.dark = true;
+                lose_power();
+                disk.dark = false;
+            }
+        }
+        free_disk(&f);
+    }
+    CHECK(whole && most > 1, "%zu segments at most", most);
+}
+
+static void again_and_again(const struct seg_writer_options *o, size_t text, unsigned first_seed)
+{
+    struct fixture f = new_disk(o, first_seed);
     uint64_t promised = 0;
     for (unsigned round = 0; round < 30; round++) {
         char when[64];
@@ -487,15 +550,7 @@ static void again_and_again(const struct seg_writer_options *o, size_t text, uns
         if (any(2))
             lose_power();
     }
-    for (size_t k = 0; k < disk.nfiles; k++) {
-        forget_changes(&disk.file[k]);
-        buf_free(&disk.file[k].now);
-        buf_free(&disk.file[k].synced);
-        close(disk.file[k].fd);
-    }
-    disk.nfiles = disk.nlists = 0;
-    disk.dir[0] = '\0';
-    fixture_free(&f);
+    free_disk(&f);
 }
 
 int main(void)
@@ -506,6 +561,8 @@ int main(void)
     if (getenv("TMPDIR") == NULL && access(".", W_OK) == 0 && getcwd(here, sizeof here) != NULL)
         setenv("TMPDIR", here, 1); /* a disk, most likely: has O_DIRECT */
     slog_threshold = SLOG_ERROR;
+    killed_then_dark(&small_segments);
+    killed_then_dark(&in_place);
     for (unsigned s = 1; s <= 8; s++) {
         again_and_again(&small_segments, 200, s);
         again_and_again(&in_place, 200, 1000 + s);
