@@ -2,6 +2,7 @@
  *
  * One pass, one arena, nothing allocated per value. Every number from outside is checked before it is used (I9): streams
  * against what is left, row numbers by construction (rows are counted here, not stored), values against their stream. */
+#include "frame_digits.h"
 #include "frame_near.h"
 #include "frame_wire.h"
 
@@ -201,6 +202,42 @@ static bool read_near(struct cur *c, struct arena *a, uint32_t n, const struct p
     return true;
 }
 
+/* Strings of one form, as the numbers that their digits make. False: out of memory. */
+static bool read_digits(struct cur *c, struct arena *a, uint32_t n, struct part *p, struct err *err)
+{
+    struct bytes form = cur_blob(c), packed = cur_blob(c);
+    size_t values = n, len, each;
+    for (uint32_t i = 0; p->state != NULL && i < n; i++)
+        values -= p->state[i] != ST_VALUE;
+    const char *why = c->why != NULL ? c->why : frame_digits_check(form, &len, &each);
+    if (why == NULL && values > FRAME_RAW_MAX / len)
+        why = "more text than a frame may hold";
+    if (why == NULL && packed.n == 0 && values <= cur_left(c) / each)
+        packed = cur_take_last(c, values * each);
+    if (why == NULL && (packed.n / each != values || packed.n % each != 0))
+        why = "more or fewer digits than rows";
+    if (why != NULL) {
+        cur_fail(c, why);
+        return true;
+    }
+    struct span *spans = arena_alloc(a, (size_t)n * sizeof *spans, err);
+    uint8_t *bytes = spans == NULL ? NULL : arena_alloc(a, values * len + FRAME_DIGITS_SLACK, err);
+    if (bytes == NULL)
+        return false;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (p->state == NULL || p->state[i] == ST_VALUE) {
+            spans[i] = (struct span){ at, (uint32_t)len };
+            at += (uint32_t)len;
+        }
+    why = frame_digits_read(form, packed, values, bytes);
+    if (why != NULL)
+        cur_fail(c, why);
+    p->v.s = spans;
+    p->bytes = bytes;
+    return true;
+}
+
 /* news: the new part of the same column where old rows and new ones are those of the same updates, else NULL. False: out of memory. A fault
  * of the input is left in c. */
 static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, bool same_ok, const struct part *news,
@@ -210,8 +247,9 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
         return true;
     p->mode = cur_u8(c);
     bool near = p->mode == (ST_VALUE | PART_NEAR) || p->mode == (ST_PACKED | PART_NEAR);
-    if (near && phys == PHYS_STR && news != NULL)
-        p->mode &= (uint8_t)~PART_NEAR;
+    bool digits = p->mode == (ST_VALUE | PART_DIGITS) || p->mode == (ST_PACKED | PART_DIGITS);
+    if (phys == PHYS_STR && (digits || (near && news != NULL)))
+        p->mode &= (uint8_t) ~(PART_NEAR | PART_DIGITS);
     if (p->mode > ST_PACKED || (p->mode == ST_SAME && !same_ok)) {
         cur_fail(c, "unknown mode");
         return true;
@@ -223,6 +261,8 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
         return true;
     if (near)
         return read_near(c, a, n, news, p, err);
+    if (digits)
+        return read_digits(c, a, n, p, err);
 
     static const uint8_t widths[] = {
         [PHYS_INT] = 8, [PHYS_F32] = 4, [PHYS_F64] = 8, [PHYS_STR] = sizeof(struct span)

@@ -100,9 +100,7 @@ static bool copy_frame(struct seal *s, const struct segment_frame *f, struct err
 
 static bool is_small(const struct seg_writer *w, const struct segment_frame *f)
 {
-    /* As frame_builder_size counts: a frame of many tiny records is not a small one. */
-    uint64_t size = f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE;
-    return f->type == ZB_DATA && size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
+    return f->type == ZB_DATA && f->info.size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
 }
 
 static bool put_merged(struct seal *s, struct err *err)
@@ -126,8 +124,7 @@ static bool merge(struct seal *s, const struct segment_frame *f, struct err *err
 {
     struct zblock head = { 0 };
     struct frame *frame;
-    if (frame_builder_records(s->b) != 0 &&
-        frame_builder_size(s->b) + f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE > s->w->o.frame_size &&
+    if (frame_builder_records(s->b) != 0 && (uint64_t)frame_builder_size(s->b) + f->info.size > s->w->o.frame_size &&
         !put_merged(s, err))
         return false;
     if (frame_builder_records(s->b) == 0)

@@ -12,6 +12,7 @@
 enum {
     CODEC_STORED = 0,
     CODEC_ZSTD = 1,
+    CODEC_ZSTD_TAIL = 2, /* but for the payload's end, which is stored */
     LEVEL = 1,
     HASH_LOG = 12, /* a table that stays in the processor's first cache: a tenth to a quarter less time than with the
                             level's own, for 3 % fewer to 5 % more bytes */
@@ -68,26 +69,28 @@ static void put_header(struct buf *out, size_t at, uint8_t type, uint8_t codec, 
     buf_le(&h, i->nrecords, 4);
     buf_le(&h, i->ncommits, 4);
     buf_le(&h, i->nchanges, 4);
-    buf_le(&h, 0, 4);
+    buf_le(&h, i->tail, 4);
     buf_le(&h, i->last_commit_lsn, 8);
     buf_le(&h, (uint64_t)i->min_commit_us, 8);
     buf_le(&h, (uint64_t)i->max_commit_us, 8);
     buf_le(&h, payload_crc, 4);
-    buf_le(&h, 0, 8);
+    buf_le(&h, i->size, 4);
+    buf_le(&h, 0, 4);
     buf_le(&h, crc32c(0, buf_view(&h)), 4);
     assert(h.n == ZB_HEADER_SIZE);
 }
 
-/* Appends the payload compressed; false when that does not help (out as before) or failed (out->failed). */
-static bool compress(struct zcodec *z, struct bytes payload, struct buf *out)
+/* Appends the payload compressed, its tail as it is; false when that does not help (out as before) or failed (out->failed). */
+static bool compress(struct zcodec *z, struct bytes payload, size_t tail, struct buf *out)
 {
-    size_t bound = ZSTD_compressBound(payload.n);
-    if (payload.n < WORTH_TRYING || !buf_grow(out, bound))
+    size_t body = payload.n - tail, bound = ZSTD_compressBound(body);
+    if (body < WORTH_TRYING || !buf_grow(out, bound + tail))
         return false;
-    size_t n = ZSTD_compress2(z->c, out->p + out->n, bound, payload.p, payload.n);
-    if (ZSTD_isError(n) || n >= payload.n) /* an error here is zstd's lack of memory: stored is as good */
+    size_t n = ZSTD_compress2(z->c, out->p + out->n, bound, payload.p, body);
+    if (ZSTD_isError(n) || n >= body) /* an error here is zstd's lack of memory: stored is as good */
         return false;
     out->n += n;
+    buf_put(out, payload.p + body, tail);
     return true;
 }
 
@@ -102,13 +105,17 @@ static bool write_frame(struct zcodec *z, uint8_t type, const struct frame_info 
     if (!buf_grow(out, ZB_HEADER_SIZE))
         return err_nomem(err);
     out->n = body;
-    bool compressed = z != NULL && compress(z, payload, out);
+    bool compressed = z != NULL && compress(z, payload, info->tail, out);
     if (!compressed)
         buf_bytes(out, payload);
     if (!buf_ok(out, err))
         return false;
     struct bytes stored = { out->p + body, out->n - body };
-    put_header(out, at, type, compressed ? CODEC_ZSTD : CODEC_STORED, stored.n, payload.n, info, crc32c(0, stored));
+    put_header(out, at, type,
+               !compressed       ? CODEC_STORED
+               : info->tail == 0 ? CODEC_ZSTD
+                                 : CODEC_ZSTD_TAIL,
+               stored.n, payload.n, info, crc32c(0, stored));
     return true;
 }
 
@@ -154,25 +161,28 @@ static const char *parse(struct bytes head, struct zblock *b)
     b->info.nrecords = (uint32_t)cur_le(&c, 4);
     b->info.ncommits = (uint32_t)cur_le(&c, 4);
     b->info.nchanges = (uint32_t)cur_le(&c, 4);
-    cur_le(&c, 4);
+    b->info.tail = (uint32_t)cur_le(&c, 4);
     b->info.last_commit_lsn = cur_le(&c, 8);
     b->info.min_commit_us = (int64_t)cur_le(&c, 8);
     b->info.max_commit_us = (int64_t)cur_le(&c, 8);
     b->payload_crc = (uint32_t)cur_le(&c, 4);
-    cur_le(&c, 8);
+    b->info.size = (uint32_t)cur_le(&c, 4);
+    cur_le(&c, 4);
     size_t covered = cur_at(&c);
     uint32_t crc = (uint32_t)cur_le(&c, 4);
     if (c.why != NULL)
         return "truncated frame header";
     if (crc32c(0, bytes_of(head.p, covered)) != crc)
         return "checksum mismatch in a frame header";
-    b->compressed = codec == CODEC_ZSTD;
+    b->compressed = codec != CODEC_STORED;
+    b->stored_tail = codec == CODEC_ZSTD_TAIL ? b->info.tail : 0;
     b->info.starts_inside = (flags & FLAG_STARTS_INSIDE) != 0;
     b->info.ends_inside = (flags & FLAG_ENDS_INSIDE) != 0;
-    if (codec > CODEC_ZSTD || (flags & FLAGS_INCOMPAT) != 0 ||
+    if (codec > CODEC_ZSTD_TAIL || (flags & FLAGS_INCOMPAT) != 0 ||
         (b->type > ZB_FOOTER && (b->type & ZB_INCOMPAT_TYPES) != 0))
         return "a frame of a kind that this version does not know: it was written by a newer one";
-    if (b->stored_size > ZB_RAW_MAX || b->raw_size > ZB_RAW_MAX || (!b->compressed && b->stored_size != b->raw_size))
+    if (b->stored_size > ZB_RAW_MAX || b->raw_size > ZB_RAW_MAX || (!b->compressed && b->stored_size != b->raw_size) ||
+        b->stored_tail > b->stored_size || b->stored_tail > b->raw_size)
         return "sizes out of range";
     return b->type == ZB_DATA ? check_data(b) : NULL;
 }
@@ -231,10 +241,13 @@ bool zblock_open(struct zcodec *z, const struct zblock *h, struct bytes stored, 
         return err_set(err, ERR_CORRUPT, "checksum mismatch in a frame's payload");
     size_t before = out->n;
     const char *why = NULL;
+    size_t body = stored.n - h->stored_tail;
     if (h->compressed)
-        why = inflate(z->d, stored, h->raw_size, out);
+        why = inflate(z->d, bytes_of(stored.p, body), h->raw_size - h->stored_tail, out);
     else
-        buf_bytes(out, stored);
+        body = 0;
+    if (why == NULL)
+        buf_bytes(out, bytes_of(stored.p + body, stored.n - body));
     if (why != NULL) {
         out->n = before;
         return err_set(err, ERR_CORRUPT, "%s (%u bytes of %u)", why, h->stored_size, h->raw_size);

@@ -80,6 +80,15 @@ static inline struct bytes cur_take(struct cur *c, size_t n)
     c->p += n;
     return v;
 }
+static inline struct bytes cur_take_last(struct cur *c, size_t n) /* from the end of what is left */
+{
+    if (n > cur_left(c))
+        cur_fail(c, "truncated");
+    if (c->why != NULL)
+        return (struct bytes){ NULL, 0 };
+    c->end -= n;
+    return (struct bytes){ c->end, n };
+}
 static inline uint64_t cur_le(struct cur *c, size_t n) /* little-endian, n <= 8 bytes */
 {
     uint64_t v = 0;

@@ -12,7 +12,7 @@
 struct seg_writer;
 struct seg_writer_options {
     uint64_t segment_size; /* target bytes; a segment rolls at the first flush at a commit beyond it */
-    uint32_t merge_below;  /* sealing merges neighbouring frames whose raw size is below this; 0: never */
+    uint32_t merge_below;  /* sealing merges neighbouring frames whose frame_builder_size is below this; 0: never */
     uint32_t frame_size;   /* raw bytes at most of a merged frame */
 };
 struct seg_recovered {

@@ -22,6 +22,7 @@ struct zblock {
     uint32_t stored_size, raw_size;
     uint32_t payload_crc; /* of the stored bytes */
     bool compressed;
+    uint32_t stored_tail;   /* bytes of the payload's end that are not */
     struct frame_info info; /* DATA; for the others first_lsn is the LSN of the next record, the rest 0 */
 };
 struct zcodec; /* reusable compression and decompression contexts; one per thread */

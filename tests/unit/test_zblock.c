@@ -69,7 +69,7 @@ static void lies(struct zcodec *z)
         enum err_code code;
     } cases[] = {
         { 0, 'X', "magic", ERR_CORRUPT },          { 4, 0x80, "newer", ERR_UNSUPPORTED },
-        { 5, 2, "newer", ERR_UNSUPPORTED },        { 7, 1, "newer", ERR_UNSUPPORTED },
+        { 5, 3, "newer", ERR_UNSUPPORTED },        { 7, 1, "newer", ERR_UNSUPPORTED },
         { 11, 0x7f, "sizes", ERR_CORRUPT },        { 15, 0x7f, "sizes", ERR_CORRUPT },
         { 24, 0, "no records", ERR_CORRUPT },      { 28, 9, "counts", ERR_CORRUPT },
         { 32, 9, "counts", ERR_CORRUPT },          { 40, 80, "last commit", ERR_CORRUPT },
@@ -122,6 +122,68 @@ static void wrong_size(struct zcodec *z)
     }
 }
 
+/* The end of a payload that is stored as it is, behind what is compressed; of whatever lengths. */
+static void tails(struct zcodec *z)
+{
+    static const struct {
+        size_t body;
+        int kind;
+        uint32_t tail;
+        bool compresses;
+    } cases[] = {
+        { 3000, 1, 0, true },   { 3000, 1, 1, true }, { 3000, 1, 50000, true }, { 64, 0, 7, true },
+        { 63, 0, 3000, false }, { 0, 0, 900, false }, { 3000, 2, 100, false },  { 20 << 20, 0, 1000, true },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t n = cases[i].body + cases[i].tail;
+        struct bytes body = filled(cases[i].body, cases[i].kind),
+                     tail = filled(cases[i].tail, 1); /* which would compress */
+        struct frame_info in = info;
+        struct buf raw = { 0 }, out = { 0 }, back = { 0 };
+        struct zblock b;
+        in.tail = cases[i].tail;
+        in.size = 4711;
+        buf_bytes(&raw, body);
+        buf_bytes(&raw, tail);
+        CHECK(zblock_write(z, ZB_DATA, &in, buf_view(&raw), &out, &err) && zblock_parse(buf_view(&out), &b, &err),
+              "case %zu: %s", i, err.msg);
+        CHECK(b.raw_size == n && b.compressed == cases[i].compresses && b.info.tail == in.tail && b.info.size == 4711 &&
+                  out.p[5] == (!cases[i].compresses ? 0
+                               : in.tail == 0       ? 1
+                                                    : 2),
+              "case %zu: header", i);
+        CHECK(in.tail == 0 || memcmp(out.p + out.n - in.tail, tail.p, in.tail) == 0,
+              "case %zu: its end is not as it was", i);
+        CHECK(zblock_open(z, &b, bytes_of(out.p + ZB_HEADER_SIZE, b.stored_size), &back, &err) &&
+                  bytes_eq(buf_view(&back), buf_view(&raw)),
+              "case %zu: another payload", i);
+        for (unsigned k = 0; cases[i].compresses && k < 4; k++) { /* lengths that are not those */
+            uint32_t wrong[] = { 0, in.tail + 1, in.tail - 1, b.stored_size };
+            struct zblock lie = b;
+            buf_reset(&back);
+            lie.stored_tail = wrong[k];
+            CHECK(wrong[k] == in.tail || wrong[k] > lie.raw_size || wrong[k] > lie.stored_size ||
+                      (!zblock_open(z, &lie, bytes_of(out.p + ZB_HEADER_SIZE, b.stored_size), &back, &err) &&
+                       err.code == ERR_CORRUPT && back.n == 0),
+                  "case %zu: a tail of %u bytes for %u", i, wrong[k], in.tail);
+        }
+        for (unsigned k = 0; cases[i].compresses && in.tail != 0 && k < 2; k++) { /* more than there is */
+            uint32_t more = (k == 0 ? b.stored_size : b.raw_size) + 1;
+            for (unsigned byte = 0; byte < 4; byte++)
+                out.p[36 + byte] = (uint8_t)(more >> (8 * byte));
+            put_crc(&out);
+            bool ok = zblock_parse(buf_view(&out), &b, &err);
+            CHECK(!ok && err.code == ERR_CORRUPT && strstr(err.msg, "sizes") != NULL, "case %zu: a tail of %u bytes", i,
+                  more);
+        }
+        buf_free(&raw);
+        buf_free(&out);
+        buf_free(&back);
+        free((void *)(uintptr_t)body.p);
+        free((void *)(uintptr_t)tail.p);
+    }
+}
+
 static void damaged(struct zcodec *z)
 {
     struct bytes raw = filled(300, 1);
@@ -158,6 +220,7 @@ int main(void)
     round_trip(z, 40 << 20, 0, true);
     lies(z);
     wrong_size(z);
+    tails(z);
     damaged(z);
     zcodec_free(z);
     zcodec_free(NULL);
