@@ -825,37 +825,48 @@ bool rel_rows_same_at(const struct rel_rows *r, const struct record *rec, unsign
 
 /* --- counting --- */
 
-bool frame_payload_counts(struct bytes payload, struct change_counts *counts, struct err *err)
+static void sum_one(struct table_counts *to, uint8_t op, unsigned n)
 {
-    struct cur c = cur_over(payload);
-    struct bytes ops = cur_blob(&c);
-    struct cur relno = cur_over(cur_blob(&c));
-    struct bytes ids = cur_blob(&c);
-    size_t nrels = ids.n / 8;
-    if (!cur_ok(&c, "data frame", err))
-        return false;
-    struct table_counts *sum = calloc(nrels + 1, sizeof *sum), *to = NULL;
-    if (sum == NULL)
-        return err_nomem(err);
-    bool ok = true;
-    for (size_t i = 0; ok && i < ops.n; i++) {
+    to->inserts += op == REC_INSERT ? n : 0;
+    to->updates += op == REC_UPDATE ? n : 0;
+    to->deletes += op == REC_DELETE ? n : 0;
+}
+
+bool frame_sum_changes(struct bytes ops, struct bytes relnos, struct table_counts *sum, size_t n)
+{
+    struct cur relno = cur_over(relnos);
+    struct table_counts *to = NULL;
+    for (size_t i = 0; i < ops.n; i++) {
         uint8_t op = ops.p[i] & OP_MASK;
         if (op != REC_INSERT && op != REC_UPDATE && op != REC_DELETE)
             continue;
         if ((ops.p[i] & OP_RELATION) != 0) {
             uint64_t no = cur_varint(&relno);
-            to = no < nrels ? &sum[no] : NULL;
+            to = no < n ? &sum[no] : NULL;
         }
-        if (to == NULL) {
-            ok = err_set(err, ERR_CORRUPT, "data frame: a change of an unknown relation");
-            break;
-        }
-        to->inserts += op == REC_INSERT;
-        to->updates += op == REC_UPDATE;
-        to->deletes += op == REC_DELETE;
+        if (to == NULL)
+            return false;
+        sum_one(to, op, 1);
+        for (; ops.n - i > 8 && memcmp(&ops.p[i + 1], (uint8_t[8]){ op, op, op, op, op, op, op, op }, 8) == 0; i += 8)
+            sum_one(to, op, 8);
     }
+    return true;
+}
+
+bool frame_payload_counts(struct bytes payload, struct change_counts *counts, struct err *err)
+{
+    struct cur c = cur_over(payload);
+    struct bytes ops = cur_blob(&c), relnos = cur_blob(&c), ids = cur_blob(&c);
+    size_t n = ids.n / 8;
+    if (!cur_ok(&c, "data frame", err))
+        return false;
+    struct table_counts *sum = calloc(n + 1, sizeof *sum);
+    if (sum == NULL)
+        return err_nomem(err);
+    bool ok = frame_sum_changes(ops, relnos, sum, n) ||
+              err_set(err, ERR_CORRUPT, "data frame: a change of an unknown relation");
     struct cur id = cur_over(ids);
-    for (size_t i = 0; ok && i < nrels; i++) {
+    for (size_t i = 0; ok && i < n; i++) {
         sum[i].relation = cur_le(&id, 8);
         if ((sum[i].inserts | sum[i].updates | sum[i].deletes) != 0)
             ok = change_counts_add(counts, &sum[i], err);

@@ -2,8 +2,6 @@
  *
  * Every column of every relation has its own growable streams, kept from frame to frame, so that a steady load allocates
  * nothing. Values are encoded as they come: finishing a frame is one copy per stream. */
-#include "frame_digits.h"
-#include "frame_near.h"
 #include "frame_wire.h"
 
 #include <stdatomic.h>
@@ -67,9 +65,7 @@ struct frame_builder {
     struct rel_build *last;    /* where the previous change went */
     struct val *scratch;       /* frame_copy_records: two rows */
     size_t nscratch;
-    struct buf bits;       /* finish: packed states, */
-    struct near_bufs near; /* differences of strings */
-    struct frame_tail tail;
+    struct buf bits; /* finish: packed states */
     uint64_t encode_ns;
 };
 
@@ -127,9 +123,6 @@ void frame_builder_free(struct frame_builder *b)
                           &b->bits,         NULL };
     for (struct buf **one = all; *one != NULL; one++)
         buf_free(*one);
-    near_bufs_free(&b->near);
-    buf_free(&b->tail.bytes);
-    buf_free(&b->tail.sizes);
     free(b->gtids);
     free(b->scratch);
     free(b);
@@ -206,9 +199,6 @@ void frame_builder_reset(struct frame_builder *b, uint64_t first_lsn, bool insid
                           &b->bits,         NULL };
     for (struct buf **one = all; *one != NULL; one++)
         keep(*one);
-    near_bufs_keep(&b->near, KEEP_BYTES);
-    keep(&b->tail.bytes);
-    keep(&b->tail.sizes);
     b->first_lsn = first_lsn;
     b->nrecords = b->ncommits = b->nchanges = b->open_at = 0;
     b->last_commit_lsn = 0;
@@ -767,8 +757,6 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
         return err_nomem(err);
     int64_t began = mono_ns();
     size_t start = out->n;
-    buf_reset(&b->tail.bytes);
-    buf_reset(&b->tail.sizes);
     buf_blob(out, buf_view(&b->ops));
     buf_blob(out, buf_view(&b->relnos));
     buf_varint(out, (uint64_t)b->rels.n * 8);
@@ -787,19 +775,12 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
     buf_blob(out, buf_view(&b->texts));
     for (unsigned i = 0; i < b->rels.n; i++) {
         struct rel_build *rb = b->by_number[i];
-        bool paired = rb->n_updates == rb->n_new && rb->n_updates == rb->n_old;
         for (unsigned c = 0; c < rb->ncols; c++) {
-            const struct frame_part *n = &rb->new_parts[c], *o = &rb->old_parts[c];
-            bool text = rb->kinds[c].phys == PHYS_STR;
-            if (rb->n_new != 0 && (!text || !frame_digits_write(n, rb->n_new, &b->tail, &b->bits, out)))
-                frame_part_write(n, rb->kinds[c].phys, rb->n_new, &b->bits, out);
-            if (rb->n_old != 0 && (!text || ((!paired || !frame_near_write(n, o, rb->n_old, &b->near, &b->bits, out)) &&
-                                             !frame_digits_write(o, rb->n_old, &b->tail, &b->bits, out))))
-                frame_part_write(o, rb->kinds[c].phys, rb->n_old, &b->bits, out);
+            frame_part_write(&rb->new_parts[c], rb->kinds[c].phys, rb->n_new, &b->bits, out);
+            frame_part_write(&rb->old_parts[c], rb->kinds[c].phys, rb->n_old, &b->bits, out);
         }
         measure(b, rb);
     }
-    frame_tail_write(&b->tail, out);
     if (!buf_ok(out, err))
         return false;
     if (out->n - start > FRAME_RAW_MAX)
@@ -813,7 +794,6 @@ bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame
                                  .max_commit_us = b->max_us,
                                  .starts_inside = b->starts_inside,
                                  .ends_inside = b->inside,
-                                 .tail = (uint32_t)b->tail.bytes.n,
                                  .size = (uint32_t)(b->size < UINT32_MAX ? b->size : UINT32_MAX) };
     b->measured_records = b->nrecords;
     b->encode_ns += (uint64_t)(mono_ns() - began);

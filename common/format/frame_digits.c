@@ -73,15 +73,20 @@ static unsigned letters(uint8_t mark) /* what a hex digit from 10 on has besides
 
 /* --- writing --- */
 
-/* All strings have the length of the first: how many there are, or 0. */
-static size_t same_lengths(const struct frame_part *p, unsigned *len)
+void frame_tail_free(struct frame_tail *t)
 {
-    const struct buf *a = &p->a;
-    size_t width = a->n == 0 || a->p[0] < 0x80 ? 1 : 2;
-    if (a->n < SAMPLE * width || (width == 2 && a->p[1] > 1) || memcmp(a->p, a->p + width, a->n - width) != 0)
+    buf_free(&t->bytes);
+    buf_free(&t->sizes);
+}
+
+/* All strings have the length of the first: how many there are, or 0. */
+static size_t same_lengths(struct bytes lens, unsigned *len)
+{
+    size_t width = lens.n == 0 || lens.p[0] < 0x80 ? 1 : 2;
+    if (lens.n < SAMPLE * width || (width == 2 && lens.p[1] > 1) || memcmp(lens.p, lens.p + width, lens.n - width) != 0)
         return 0;
-    *len = width == 1 ? a->p[0] : (a->p[0] & 0x7fu) | (unsigned)a->p[1] << 7;
-    return *len == 0 || a->n % width != 0 ? 0 : a->n / width;
+    *len = width == 1 ? lens.p[0] : (lens.p[0] & 0x7fu) | (unsigned)lens.p[1] << 7;
+    return *len == 0 || lens.n % width != 0 ? 0 : lens.n / width;
 }
 
 enum { DECIMAL = 1, LOWER = 2, UPPER = 4, OTHER = 8 };
@@ -222,15 +227,12 @@ static bool repeats(const uint8_t *packed, size_t values, size_t each)
     return found > values / 8;
 }
 
-bool frame_digits_write(const struct frame_part *p, uint32_t n, struct frame_tail *tail, struct buf *bits,
-                        struct buf *out)
+bool frame_digits_write(const struct strings *s, struct frame_tail *tail, struct buf *out)
 {
     unsigned len = 0;
     struct form f;
-    if (p->mode != ST_VALUE && p->mode != ST_PACKED)
-        return false;
-    size_t values = same_lengths(p, &len);
-    if (values == 0 || !form_of(&f, p->b.p, len, values / SAMPLE * len))
+    size_t values = same_lengths(s->len, &len);
+    if (values == 0 || !form_of(&f, s->str.p, len, values / SAMPLE * len))
         return false;
     uint8_t form[FORM_MOST];
     memcpy(form, f.base, len);
@@ -243,10 +245,10 @@ bool frame_digits_write(const struct frame_part *p, uint32_t n, struct frame_tai
         return false;
     }
     uint8_t *to = tail->bytes.p + tail->bytes.n;
-    size_t done = f.mark == MARK_DECIMAL ? pack(&f, true, p->b.p, values, to) : pack(&f, false, p->b.p, values, to);
+    size_t done = f.mark == MARK_DECIMAL ? pack(&f, true, s->str.p, values, to) : pack(&f, false, s->str.p, values, to);
     if (done != values)
         return false;
-    frame_part_write_states(p, PART_DIGITS, n, bits, out);
+    strings_begin(s, PART_DIGITS, out);
     buf_blob(out, bytes_of(form, len));
     if (repeats(to, values, f.bytes)) {
         buf_blob(out, bytes_of(to, size));

@@ -45,21 +45,21 @@ static size_t common_suffix(const uint8_t *a, const uint8_t *b, size_t n)
     return i;
 }
 
-struct strings { /* a walk over the strings of a part that is being built */
-    const struct frame_part *p;
+struct next { /* a walk over strings */
+    const struct strings *of;
     const uint8_t *len, *at;
 };
 
-static struct strings strings_of(const struct frame_part *p)
+static struct next first_of(const struct strings *s)
 {
-    return (struct strings){ p, p->a.p, p->b.p };
+    return (struct next){ s, s->len.p, s->str.p };
 }
 
 /* Row number row, which follows the one asked for before; without a value: an empty string, false. */
-static bool next_string(struct strings *s, uint32_t row, struct bytes *out)
+static bool next_string(struct next *s, uint32_t row, struct bytes *out)
 {
     *out = (struct bytes){ 0 };
-    if ((s->p->mode == ST_PACKED ? s->p->states.p[row] : s->p->mode) != ST_VALUE)
+    if (s->of->state != NULL && s->of->state[row] != ST_VALUE)
         return false;
     size_t n = 0;
     for (unsigned shift = 0;; shift += 7) {
@@ -73,13 +73,12 @@ static bool next_string(struct strings *s, uint32_t row, struct bytes *out)
 }
 
 /* False: it does not pay. */
-static bool differences(const struct frame_part *new_part, const struct frame_part *old_part, uint32_t n,
-                        struct near_bufs *s)
+static bool differences(const struct strings *new_strings, const struct strings *old_strings, struct near_bufs *s)
 {
-    struct strings news = strings_of(new_part), olds = strings_of(old_part);
+    struct next news = first_of(new_strings), olds = first_of(old_strings);
     size_t seen = 0, made = 0, ignored = 0;
     unsigned strings = 0;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < old_strings->rows; i++) {
         struct bytes a, b;
         bool has_new = next_string(&news, i, &a), has_old = next_string(&olds, i, &b);
         if (!has_old)
@@ -100,23 +99,21 @@ static bool differences(const struct frame_part *new_part, const struct frame_pa
     return made <= seen / 4 * 3;
 }
 
-bool frame_near_write(const struct frame_part *new_part, const struct frame_part *old_part, uint32_t n,
-                      struct near_bufs *s, struct buf *bits, struct buf *out)
+bool frame_near_write(const struct strings *news, const struct strings *olds, struct near_bufs *b, struct buf *out)
 {
-    if ((old_part->mode != ST_VALUE && old_part->mode != ST_PACKED) || old_part->b.n < LEAST ||
-        (new_part->mode != ST_VALUE && new_part->mode != ST_PACKED))
+    if (olds->str.n < LEAST)
         return false;
-    buf_reset(&s->prefix);
-    buf_reset(&s->suffix);
-    buf_reset(&s->len);
-    buf_reset(&s->middle);
-    if (!differences(new_part, old_part, n, s) || s->middle.failed)
+    buf_reset(&b->prefix);
+    buf_reset(&b->suffix);
+    buf_reset(&b->len);
+    buf_reset(&b->middle);
+    if (!differences(news, olds, b) || b->middle.failed)
         return false;
-    frame_part_write_states(old_part, PART_NEAR, n, bits, out);
-    buf_blob(out, buf_view(&s->prefix));
-    buf_blob(out, buf_view(&s->suffix));
-    buf_blob(out, buf_view(&s->len));
-    buf_blob(out, buf_view(&s->middle));
+    strings_begin(olds, PART_NEAR, out);
+    buf_blob(out, buf_view(&b->prefix));
+    buf_blob(out, buf_view(&b->suffix));
+    buf_blob(out, buf_view(&b->len));
+    buf_blob(out, buf_view(&b->middle));
     return true;
 }
 

@@ -1,9 +1,9 @@
 /* frame_near.h - the old strings of updates as what differs from the new ones (docs/segment-format.md, "Data frame", modes 8 and 12): a
- * long text or document of which an update changes a little would else stand in the frame twice. Private to frame_builder.c and frame.c. */
+ * long text or document of which an update changes a little would else stand in the frame twice. Private to frame_coder.c and frame.c. */
 #ifndef ROWTIDE_FRAME_NEAR_H
 #define ROWTIDE_FRAME_NEAR_H
 
-#include "frame_part.h"
+#include "frame_strings.h"
 
 enum { PART_NEAR = 8 }; /* a bit of a part's mode */
 
@@ -15,10 +15,9 @@ struct near_bufs {
 };
 void near_bufs_keep(struct near_bufs *s, size_t most); /* frees what is larger than most bytes */
 void near_bufs_free(struct near_bufs *s);
-/* Writes the part old_part of n rows, all of updates, so that row i of new_part is the same row's new value, when that makes it smaller by a
- * quarter at least; false: nothing was written. s, bits: for the function's own use; a failed allocation is left in out. */
-bool frame_near_write(const struct frame_part *new_part, const struct frame_part *old_part, uint32_t n,
-                      struct near_bufs *s, struct buf *bits, struct buf *out);
+/* Writes the part of old strings, whose rows are those of news, when that makes it smaller by a quarter at least; false: nothing was written. b: for the
+ * function's own use; a failed allocation is left in out. */
+bool frame_near_write(const struct strings *news, const struct strings *olds, struct near_bufs *b, struct buf *out);
 
 struct near_in { /* the streams as they lie in a frame; whose values they refer to */
     struct bytes prefix, suffix, len, middle;

@@ -134,10 +134,9 @@ void frame_part_undo(struct frame_part *p, uint8_t phys, uint32_t row, size_t *s
     *size -= before - p->a.n - p->b.n;
 }
 
-void frame_part_write_states(const struct frame_part *p, uint8_t flag, uint32_t nrows, struct buf *bits,
-                             struct buf *out)
+static void write_states(const struct frame_part *p, uint32_t nrows, struct buf *bits, struct buf *out)
 {
-    buf_u8(out, p->mode | flag);
+    buf_u8(out, p->mode);
     if (p->mode != ST_PACKED)
         return;
     size_t n = ((size_t)nrows + 3) / 4;
@@ -157,7 +156,7 @@ void frame_part_write(const struct frame_part *p, uint8_t phys, uint32_t nrows, 
 {
     if (nrows == 0)
         return;
-    frame_part_write_states(p, 0, nrows, bits, out);
+    write_states(p, nrows, bits, out);
     if (p->mode != ST_PACKED && p->mode != ST_VALUE)
         return;
     buf_blob(out, buf_view(&p->a));

@@ -1,5 +1,5 @@
-/* frame_wire.h - what frame_builder.c and frame.c share of a data frame's layout (docs/segment-format.md, "Data frame").
- * Private to these two files. */
+/* frame_wire.h - what frame_builder.c, frame.c and frame_coder.c share of a data frame's layout (docs/segment-format.md, "Data frame").
+ * Private to these files. */
 #ifndef ROWTIDE_FRAME_WIRE_H
 #define ROWTIDE_FRAME_WIRE_H
 
@@ -26,5 +26,8 @@ struct relation_table *relation_keeper_table(struct relation_keeper *k); /* only
 bool frame_builder_encode(struct frame_builder *b, struct buf *out, struct frame_info *info, struct err *err);
 bool frame_decode_any(struct bytes payload, const struct frame_info *info, const struct relation_table *rels,
                       struct frame **out, struct err *err);
+
+/* The changes of each of n relations of a payload's list, added to sum, from its first two streams. False: those are wrong. */
+bool frame_sum_changes(struct bytes ops, struct bytes relnos, struct table_counts *sum, size_t n);
 
 #endif

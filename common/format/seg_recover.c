@@ -373,7 +373,10 @@ static struct seg_writer *writer_new(struct slot *slot, const struct seg_writer_
         w->o.frame_size = FRAME_SIZE_MAX;
     w->now.next_lsn = w->commit.next_lsn = 1;
     w->z = zcodec_new();
-    if (w->z == NULL) {
+    w->coder = frame_coder_new();
+    if (w->z == NULL || w->coder == NULL) {
+        zcodec_free(w->z);
+        frame_coder_free(w->coder);
         free(w);
         return NULL;
     }

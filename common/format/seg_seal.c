@@ -108,14 +108,11 @@ static bool put_merged(struct seal *s, struct err *err)
     if (frame_builder_records(s->b) == 0)
         return true;
     struct segment_frame f = { .offset = offset(s), .type = ZB_DATA };
+    struct frame_info info;
     buf_reset(&s->raw);
-    if (!frame_builder_finish(s->b, &s->raw, &f.info, err))
+    if (!frame_builder_finish(s->b, &s->raw, &info, err) ||
+        !seg_writer_encode(s->w, &info, buf_view(&s->raw), frame_builder_relations(s->b), &s->out, &f, err))
         return false;
-    size_t before = s->out.n;
-    if (!zblock_write(s->w->z, ZB_DATA, &f.info, buf_view(&s->raw), &s->out, err))
-        return false;
-    f.stored_size = (uint32_t)(s->out.n - before - ZB_HEADER_SIZE);
-    f.raw_size = (uint32_t)s->raw.n;
     frame_builder_reset(s->b, frame_builder_next_lsn(s->b), false);
     return add_index(s, &f, err) && (s->out.n < WRITE_AT || flush_out(s, err));
 }

@@ -266,27 +266,40 @@ static bool start_schema(struct seg_writer *w, struct bytes payload, struct err 
 
 /* --- appending --- */
 
-/* One frame, encoded and written behind the others. */
-static bool put_frame(struct seg_writer *w, uint8_t type, const struct frame_info *info, struct bytes payload,
-                      struct err *err)
+bool seg_writer_encode(struct seg_writer *w, const struct frame_info *info, struct bytes payload,
+                       const struct relation_table *rels, struct buf *out, struct segment_frame *f, struct err *err)
 {
-    buf_reset(&w->out);
+    struct bytes coded = payload;
     int64_t began = clock_mono_us();
-    if (!zblock_write(w->z, type, info, payload, &w->out, err))
+    f->info = *info;
+    if (rels != NULL && !frame_coder_code(w->coder, payload, rels, &coded, &f->info.tail, err))
         return false;
-    int64_t compressed = clock_mono_us();
-    w->times.compress_us += (uint64_t)(compressed - began);
+    int64_t compressing = clock_mono_us();
+    size_t before = out->n;
+    if (!zblock_write(w->z, f->type, &f->info, coded, out, err))
+        return false;
+    f->stored_size = (uint32_t)(out->n - before - ZB_HEADER_SIZE);
+    f->raw_size = (uint32_t)coded.n;
+    w->times.encode_us += (uint64_t)(compressing - began);
+    w->times.compress_us += (uint64_t)(clock_mono_us() - compressing);
+    return true;
+}
+
+/* One frame, encoded and written behind the others. rels: those of a DATA frame, else NULL. */
+static bool put_frame(struct seg_writer *w, uint8_t type, const struct frame_info *info, struct bytes payload,
+                      const struct relation_table *rels, struct err *err)
+{
+    struct segment_frame f = { .offset = w->now.end, .type = type };
+    buf_reset(&w->out);
+    if (!seg_writer_encode(w, info, payload, rels, &w->out, &f, err))
+        return false;
+    int64_t began = clock_mono_us();
     fault_point("capture.frame_before_write");
     if (!append_file_write(w->file, buf_view(&w->out), err))
         return write_failed(w, err);
     fault_point("capture.frame_after_write");
-    w->times.write_us += (uint64_t)(clock_mono_us() - compressed);
+    w->times.write_us += (uint64_t)(clock_mono_us() - began);
     w->written += w->out.n;
-    struct segment_frame f = { .offset = w->now.end,
-                               .type = type,
-                               .info = *info,
-                               .stored_size = (uint32_t)(w->out.n - ZB_HEADER_SIZE),
-                               .raw_size = (uint32_t)payload.n };
     if (w->out.cap > FRAME_SIZE_MAX) /* one huge row must not hold its memory for ever */
         buf_free(&w->out);
     return seg_writer_note(w, &f, payload, err) || broken(w);
@@ -305,8 +318,8 @@ static bool put_relations(struct seg_writer *w, const struct relation_table *rel
     if (n != 0) {
         struct buf payload = { 0 };
         segment_relations_encode(missing, n, &payload);
-        ok = buf_ok(&payload, err) &&
-             put_frame(w, ZB_RELATIONS, &(struct frame_info){ .first_lsn = w->now.next_lsn }, buf_view(&payload), err);
+        ok = buf_ok(&payload, err) && put_frame(w, ZB_RELATIONS, &(struct frame_info){ .first_lsn = w->now.next_lsn },
+                                                buf_view(&payload), NULL, err);
         buf_free(&payload);
         fault_point("capture.relation_after_write");
         for (unsigned i = 0; ok && i < n; i++)
@@ -326,7 +339,7 @@ bool seg_writer_append(struct seg_writer *w, const struct frame_info *info, stru
                        slot_path(w->slot), (unsigned long long)info->first_lsn,
                        info->starts_inside ? " inside a transaction" : "", (unsigned long long)w->now.next_lsn - 1,
                        w->now.inside ? " inside a transaction" : "");
-    if (!put_relations(w, rels, err) || !put_frame(w, ZB_DATA, info, payload, err))
+    if (!put_relations(w, rels, err) || !put_frame(w, ZB_DATA, info, payload, rels, err))
         return false;
     return w->now.inside || seg_writer_mark_commit(w, err) || broken(w);
 }
@@ -335,7 +348,8 @@ bool seg_writer_schema(struct seg_writer *w, struct bytes payload, struct err *e
 {
     if (!w->started && !w->broken)
         return start_schema(w, payload, err);
-    if (!usable(w, err) || !put_frame(w, ZB_SCHEMA, &(struct frame_info){ .first_lsn = w->now.next_lsn }, payload, err))
+    if (!usable(w, err) ||
+        !put_frame(w, ZB_SCHEMA, &(struct frame_info){ .first_lsn = w->now.next_lsn }, payload, NULL, err))
         return false;
     seg_writer_note_schema(w, payload);
     fault_point("capture.schema_after_write");
@@ -351,8 +365,8 @@ bool seg_writer_position(struct seg_writer *w, const struct source_pos *pos, str
                        slot_path(w->slot), (unsigned long long)w->now.next_lsn);
     struct buf payload = { 0 };
     source_pos_encode(pos, &payload);
-    bool ok = buf_ok(&payload, err) &&
-              put_frame(w, ZB_POSITION, &(struct frame_info){ .first_lsn = w->now.next_lsn }, buf_view(&payload), err);
+    bool ok = buf_ok(&payload, err) && put_frame(w, ZB_POSITION, &(struct frame_info){ .first_lsn = w->now.next_lsn },
+                                                 buf_view(&payload), NULL, err);
     buf_free(&payload);
     return ok && (seg_writer_mark_commit(w, err) || broken(w));
 }
@@ -440,6 +454,7 @@ bool seg_writer_close(struct seg_writer **w, struct err *err)
     segment_header_clear(&x->header);
     source_pos_clear(&x->pos);
     zcodec_free(x->z);
+    frame_coder_free(x->coder);
     buf_free(&x->out);
     schema_set_clear(&x->schema);
     buf_free(&x->schema_behind);

@@ -3,6 +3,7 @@
 #define ROWTIDE_SEG_WRITER_INSIDE_H
 
 #include "append_file.h"
+#include "frame_coder.h"
 #include "seg_writer.h"
 
 struct seg_mark { /* a place in the open segment */
@@ -18,6 +19,7 @@ struct seg_writer {
     struct slot *slot;
     struct seg_writer_options o;
     struct zcodec *z;
+    struct frame_coder *coder;
     struct buf out;           /* encoded frames on their way to the file */
     struct append_file *file; /* the open segment, behind now.end; NULL: none */
     uint64_t durable_end;     /* of the file: what the last fdatasync covered */
@@ -44,7 +46,11 @@ struct seg_writer {
     bool started, broken;
 };
 
-/* Remembers a frame that is now in the file at f->offset. payload: of a DATA frame, uncompressed, for the counts. */
+/* Appends a DATA frame to out; sets f->info, stored_size and raw_size. payload: as frame_builder made it, rels: what it uses. */
+bool seg_writer_encode(struct seg_writer *w, const struct frame_info *info, struct bytes payload,
+                       const struct relation_table *rels, struct buf *out, struct segment_frame *f, struct err *err);
+/* Remembers a frame that is now in the file at f->offset. payload: of a DATA frame, as it was made or as it was
+ * coded, for the counts. */
 bool seg_writer_note(struct seg_writer *w, const struct segment_frame *f, struct bytes payload, struct err *err);
 /* Adds r, defined by the frame that ends at offset end. */
 bool seg_writer_note_relation(struct seg_writer *w, const struct relation *r, uint64_t end, struct err *err);

@@ -30,8 +30,8 @@ struct frame_info {
     int64_t min_commit_us, max_commit_us; /* over the transactions in here; 0 without any BEGIN */
     bool starts_inside;                   /* continues a transaction that began in an earlier frame */
     bool ends_inside;                     /* its last transaction goes on in the next frame */
-    uint32_t tail;                        /* bytes at the end of the payload that compressing would not make fewer */
-    uint32_t size;                        /* frame_builder_size; tail and size are 0 where only a footer is known */
+    uint32_t size;                        /* frame_builder_size; 0 where only a footer is known, as is */
+    uint32_t tail; /* bytes at the end of the stored payload that compressing would not make fewer (frame_coder.h) */
 };
 
 /* Relations known by their id: those of a segment, or those that a frame uses. Holds references, its own or a keeper's. */

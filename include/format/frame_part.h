@@ -47,9 +47,6 @@ bool frame_part_state_apart(struct frame_part *p, uint32_t row, uint8_t st);
 void frame_part_undo(struct frame_part *p, uint8_t phys, uint32_t row, size_t *size);
 /* The part as it lies in a frame of nrows such rows. bits: for the function's own use. */
 void frame_part_write(const struct frame_part *p, uint8_t phys, uint32_t nrows, struct buf *bits, struct buf *out);
-/* What a part begins with: its mode, with flag, and the rows' states where they differ. */
-void frame_part_write_states(const struct frame_part *p, uint8_t flag, uint32_t nrows, struct buf *bits,
-                             struct buf *out);
 
 #define FRAME_PART_HOT static inline __attribute__((always_inline))
 

@@ -55,7 +55,7 @@ bool seg_writer_cut(struct seg_writer *w, uint64_t *next_lsn, struct err *err);
 bool seg_writer_full(const struct seg_writer *w);
 uint64_t seg_writer_bytes(const struct seg_writer *w); /* written since start, for metrics */
 struct seg_writer_times {                              /* microseconds since start, for metrics */
-    uint64_t compress_us, write_us, fsync_us, seal_us;
+    uint64_t encode_us, compress_us, write_us, fsync_us, seal_us;
 };
 const struct seg_writer_times *seg_writer_times(const struct seg_writer *w);
 bool seg_writer_close(struct seg_writer **w,

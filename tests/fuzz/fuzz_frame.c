@@ -5,6 +5,7 @@
 #include "../unit/frame_any_row.h"
 
 #include "frame.h"
+#include "frame_coder.h"
 
 enum { RELATIONS = 3 };
 static struct relation_table rels;
@@ -71,18 +72,26 @@ static struct frame_info fitting(uint8_t *data, size_t n, bool inside)
     return i;
 }
 
+/* The same records as a frame that is stored. */
 static void again(const struct frame *f, struct buf *out)
 {
     struct err err;
     struct frame_info info;
+    struct buf plain = { 0 };
+    struct bytes coded;
     struct frame_builder *b = frame_builder_new();
-    if (b == NULL)
+    struct frame_coder *c = frame_coder_new();
+    if (b == NULL || c == NULL)
         abort();
     frame_builder_reset(b, 1, frame_info(f)->starts_inside);
-    if (!frame_copy_records(b, f, 0, frame_count(f), &err) || !frame_builder_finish(b, out, &info, &err)) {
+    if (!frame_copy_records(b, f, 0, frame_count(f), &err) || !frame_builder_finish(b, &plain, &info, &err) ||
+        !frame_coder_code(c, buf_view(&plain), frame_builder_relations(b), &coded, &info.tail, &err)) {
         fprintf(stderr, "%s\n", err.msg);
         abort();
     }
+    buf_bytes(out, coded);
+    buf_free(&plain);
+    frame_coder_free(c);
     frame_builder_free(b);
 }
 

@@ -4,6 +4,7 @@
 
 #include "frame.h"
 #include "frame_any_row.h"
+#include "frame_coder.h"
 
 enum { LONGEST = 300, ROWS = 400 };
 
@@ -33,6 +34,19 @@ static struct relation *table(const struct column *c)
     struct relation *r = NULL;
     MUST(relation_new(BYTES_LIT("shop"), BYTES_LIT("t"), c, 2, &r, &err));
     return r;
+}
+
+static void finish(struct frame_builder *b, struct buf *payload, struct frame_info *info)
+{
+    struct frame_coder *c = frame_coder_new();
+    struct bytes to = { 0 };
+    MUST(frame_builder_finish(b, payload, info, &err));
+    MUST(frame_coder_code(c, buf_view(payload), frame_builder_relations(b), &to, &info->tail, &err));
+    if (to.p != payload->p) {
+        buf_reset(payload);
+        buf_bytes(payload, to);
+    }
+    frame_coder_free(c);
 }
 
 static struct val i64(int64_t v)
@@ -96,7 +110,7 @@ static size_t there_and_back(const struct strings *s, enum shape shape, const ch
                              : frame_add_update(b, r, row, other, &err));
     }
     MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
-    MUST(frame_builder_finish(b, &payload, &info, &err));
+    finish(b, &payload, &info);
     MUST(frame_decode(buf_view(&payload), &info, frame_builder_relations(b), &f, &err));
     for (unsigned i = 0; f != NULL && i < s->n; i++) {
         const struct record *rec = frame_record(f, i + 1);
@@ -316,7 +330,7 @@ static void refusals(void)
         for (unsigned k = 0; k < 2; k++)
             MUST(frame_add_insert(b, r, ints ? (struct val[]){ row[1], row[0] } : row, &err));
         MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
-        MUST(frame_builder_finish(b, &payload, &info, &err));
+        finish(b, &payload, &info);
         payload.n -= ints ? 4 : 1 + 3 + 7; /* mode, streams */
         if (i < sizeof cases / sizeof *cases) {
             buf_put(&payload, cases[i].part, cases[i].n);
@@ -359,7 +373,7 @@ static void too_much(void)
         if (!frame_add_insert(b, r, row, &err))
             CHECK(false, "%s", err.msg);
     MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
-    MUST(frame_builder_finish(b, &payload, &info, &err));
+    finish(b, &payload, &info);
     payload.n--; /* all NULL */
     buf_u8(&payload, 0x10);
     buf_varint(&payload, 256);
@@ -390,7 +404,7 @@ static void damaged(void)
     for (unsigned i = 0; i < 18; i++)
         MUST(frame_add_update(b, r, (struct val[]){ i64(i), s->v[i] }, (struct val[]){ i64(i), d->v[i] }, &err));
     MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
-    MUST(frame_builder_finish(b, &payload, &info, &err));
+    finish(b, &payload, &info);
     CHECK(info.tail == 18 * (6 + 8), "%u bytes behind the columns", info.tail);
     for (size_t n = 0; n < payload.n; n++) {
         uint8_t *cut = malloc(n + !n);
