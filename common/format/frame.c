@@ -3,6 +3,7 @@
  * One pass, one arena, nothing allocated per value. Every number from outside is checked before it is used (I9): streams
  * against what is left, row numbers by construction (rows are counted here, not stored), values against their stream. */
 #include "frame_digits.h"
+#include "frame_fields.h"
 #include "frame_near.h"
 #include "frame_wire.h"
 
@@ -238,6 +239,16 @@ static bool read_digits(struct cur *c, struct arena *a, uint32_t n, struct part 
     return true;
 }
 
+/* Strings by their fields. False: out of memory. */
+static bool read_fields(struct cur *c, struct arena *a, uint32_t n, struct part *p, struct err *err)
+{
+    struct span *spans = NULL;
+    if (!frame_fields_read(c, a, n, p->state, &spans, &p->bytes, err))
+        return false;
+    p->v.s = spans;
+    return true;
+}
+
 /* news: the new part of the same column where old rows and new ones are those of the same updates, else NULL. False: out of memory. A fault
  * of the input is left in c. */
 static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, bool same_ok, const struct part *news,
@@ -248,8 +259,9 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
     p->mode = cur_u8(c);
     bool near = p->mode == (ST_VALUE | PART_NEAR) || p->mode == (ST_PACKED | PART_NEAR);
     bool digits = p->mode == (ST_VALUE | PART_DIGITS) || p->mode == (ST_PACKED | PART_DIGITS);
-    if (phys == PHYS_STR && (digits || (near && news != NULL)))
-        p->mode &= (uint8_t) ~(PART_NEAR | PART_DIGITS);
+    bool fields = p->mode == (ST_VALUE | PART_FIELDS) || p->mode == (ST_PACKED | PART_FIELDS);
+    if (phys == PHYS_STR && (digits || fields || (near && news != NULL)))
+        p->mode &= (uint8_t) ~(PART_NEAR | PART_DIGITS | PART_FIELDS);
     if (p->mode > ST_PACKED || (p->mode == ST_SAME && !same_ok)) {
         cur_fail(c, "unknown mode");
         return true;
@@ -263,6 +275,8 @@ static bool read_part(struct cur *c, struct arena *a, uint8_t phys, uint32_t n, 
         return read_near(c, a, n, news, p, err);
     if (digits)
         return read_digits(c, a, n, p, err);
+    if (fields)
+        return read_fields(c, a, n, p, err);
 
     static const uint8_t widths[] = {
         [PHYS_INT] = 8, [PHYS_F32] = 4, [PHYS_F64] = 8, [PHYS_STR] = sizeof(struct span)

@@ -4,6 +4,7 @@
 #include "frame_coder.h"
 
 #include "frame_digits.h"
+#include "frame_fields.h"
 #include "frame_near.h"
 #include "frame_wire.h"
 
@@ -17,9 +18,10 @@ enum {
 };
 
 struct frame_coder {
-    struct buf out, part;            /* all so far, and what is coming */
+    struct buf out;
     struct buf new_state, old_state; /* one byte a row */
     struct near_bufs near;
+    struct fields_bufs fields;
     struct frame_tail tail;
     struct table_counts *sums;
     size_t cap_sums;
@@ -41,10 +43,10 @@ void frame_coder_free(struct frame_coder *c)
     if (c == NULL)
         return;
     buf_free(&c->out);
-    buf_free(&c->part);
     buf_free(&c->new_state);
     buf_free(&c->old_state);
     near_bufs_free(&c->near);
+    fields_bufs_free(&c->fields);
     frame_tail_free(&c->tail);
     free(c->sums);
     free(c);
@@ -53,13 +55,14 @@ void frame_coder_free(struct frame_coder *c)
 /* One huge row must not hold its memory for ever. */
 static void let_go(struct frame_coder *c)
 {
-    struct buf *all[] = { &c->out, &c->part, &c->new_state, &c->old_state, &c->tail.bytes, &c->tail.sizes };
+    struct buf *all[] = { &c->out, &c->new_state, &c->old_state, &c->tail.bytes, &c->tail.sizes };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i]->cap > KEEP_BYTES)
             buf_free(all[i]);
         buf_reset(all[i]);
     }
     near_bufs_keep(&c->near, KEEP_BYTES);
+    fields_bufs_keep(&c->fields, KEEP_BYTES);
 }
 
 /* Reads a part; s: its strings where it has any that stand in full. */
@@ -86,16 +89,13 @@ static bool read_part(struct cur *c, uint8_t phys, uint32_t rows, struct buf *st
 }
 
 /* What the part that begins at from becomes, if it is worth it. news: the new strings of the same updates, or NULL. */
-static void code(struct walk *w, const uint8_t *from, const struct strings *s, const struct strings *news)
+static void code(struct walk *w, const uint8_t *from, struct strings *s, const struct strings *news)
 {
     struct frame_coder *c = w->to;
-    buf_reset(&c->part);
-    if ((news == NULL || !frame_near_write(news, s, &c->near, &c->part)) && !frame_digits_write(s, &c->tail, &c->part))
-        return;
-    buf_bytes(&c->out, bytes_of(w->copied, (size_t)(from - w->copied)));
-    buf_bytes(&c->out, buf_view(&c->part));
-    c->out.failed |= c->part.failed;
-    w->copied = w->in.p;
+    s->before = bytes_of(w->copied, (size_t)(from - w->copied));
+    if ((news != NULL && frame_near_write(news, s, &c->near, &c->out)) || frame_digits_write(s, &c->tail, &c->out) ||
+        frame_fields_write(s, &c->fields, &c->tail, &c->out))
+        w->copied = w->in.p;
 }
 
 static bool worth_it(const struct table_counts *sum, size_t bytes_each)

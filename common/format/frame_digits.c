@@ -160,22 +160,6 @@ FRAME_PART_HOT uint8_t take_digits(const struct form *f, bool decimal, const uin
     return all;
 }
 
-FRAME_PART_HOT uint64_t load_le64(const uint8_t *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return le64toh(v);
-}
-
-/* Eight digits, the first one in the lowest byte, as a number. */
-FRAME_PART_HOT uint64_t pack8(const uint8_t *p, uint64_t base)
-{
-    uint64_t v = load_le64(p);
-    v = (v * base + (v >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
-    v = (v * (base * base) + (v >> 16)) & UINT64_C(0x0000ffff0000ffff);
-    return (v * (base * base * base * base) + (v >> 32)) & UINT64_C(0xffffffff);
-}
-
 /* values strings at s, of which the last end where nothing may be read. Returns how many are of the form. */
 FRAME_PART_HOT size_t pack(const struct form *f, bool decimal, const uint8_t *s, size_t values, uint8_t *to)
 {
@@ -200,13 +184,15 @@ FRAME_PART_HOT size_t pack(const struct form *f, bool decimal, const uint8_t *s,
         unsigned left = f->ndigits;
         d = digits;
         if (f->lead != 0) {
-            put_le(to, pack8(d, base) * (decimal ? HALF_END : UINT64_C(1) << 32) + pack8(d + 8, base));
+            put_le(to, strings_pack8(strings_load(d), base) * (decimal ? HALF_END : UINT64_C(1) << 32) +
+                           strings_pack8(strings_load(d + 8), base));
             to += f->lead_bytes;
             d += GROUP;
             left -= f->lead;
         }
         for (; left != 0; left -= GROUP, d += GROUP, to += full)
-            put_le(to, pack8(d, base) * (decimal ? HALF_END : UINT64_C(1) << 32) + pack8(d + 8, base));
+            put_le(to, strings_pack8(strings_load(d), base) * (decimal ? HALF_END : UINT64_C(1) << 32) +
+                           strings_pack8(strings_load(d + 8), base));
     }
     return values;
 }
@@ -218,7 +204,7 @@ static bool repeats(const uint8_t *packed, size_t values, size_t each)
     size_t found = 0;
     uint64_t beginning = each < 8 ? (UINT64_C(1) << (8 * each)) - 1 : UINT64_MAX;
     for (size_t i = 0; i < values; i++, packed += each) {
-        uint64_t h = (load_le64(packed) & beginning) * UINT64_C(0x9e3779b97f4a7c15);
+        uint64_t h = (strings_load(packed) & beginning) * UINT64_C(0x9e3779b97f4a7c15);
         uint32_t *at = &seen[h >> (64 - SEEN_BITS)];
         uint32_t tag = (uint32_t)h | 1; /* not what nothing has */
         found += *at == tag;
@@ -335,7 +321,7 @@ FRAME_PART_HOT const char *unpack(const struct form *f, bool decimal, struct byt
             unsigned width = n == GROUP ? full : f->lead_bytes;
             uint64_t v = 0;
             if (end - p >= 8)
-                v = load_le64(p) & (UINT64_MAX >> (64 - 8 * width));
+                v = strings_load(p) & (UINT64_MAX >> (64 - 8 * width));
             else
                 for (unsigned k = 0; k < width; k++)
                     v |= (uint64_t)p[k] << (8 * k);

@@ -45,37 +45,30 @@ static size_t common_suffix(const uint8_t *a, const uint8_t *b, size_t n)
     return i;
 }
 
-struct next { /* a walk over strings */
+struct walk {
     const struct strings *of;
-    const uint8_t *len, *at;
+    struct strings_walk at;
 };
 
-static struct next first_of(const struct strings *s)
+static struct walk first_of(const struct strings *s)
 {
-    return (struct next){ s, s->len.p, s->str.p };
+    return (struct walk){ s, { s->len.p, s->str.p } };
 }
 
 /* Row number row, which follows the one asked for before; without a value: an empty string, false. */
-static bool next_string(struct next *s, uint32_t row, struct bytes *out)
+static bool next_string(struct walk *w, uint32_t row, struct bytes *out)
 {
     *out = (struct bytes){ 0 };
-    if (s->of->state != NULL && s->of->state[row] != ST_VALUE)
+    if (w->of->state != NULL && w->of->state[row] != ST_VALUE)
         return false;
-    size_t n = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        n |= (size_t)(*s->len & 0x7f) << shift;
-        if (*s->len++ < 0x80)
-            break;
-    }
-    *out = bytes_of(s->at, n);
-    s->at += n;
+    *out = strings_next(&w->at);
     return true;
 }
 
 /* False: it does not pay. */
 static bool differences(const struct strings *new_strings, const struct strings *old_strings, struct near_bufs *s)
 {
-    struct next news = first_of(new_strings), olds = first_of(old_strings);
+    struct walk news = first_of(new_strings), olds = first_of(old_strings);
     size_t seen = 0, made = 0, ignored = 0;
     unsigned strings = 0;
     for (uint32_t i = 0; i < old_strings->rows; i++) {

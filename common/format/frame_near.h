@@ -7,9 +7,6 @@
 
 enum { PART_NEAR = 8 }; /* a bit of a part's mode */
 
-struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32 bits do */
-    uint32_t off, len;
-};
 struct near_bufs {
     struct buf prefix, suffix, len, middle;
 };

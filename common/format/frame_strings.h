@@ -1,5 +1,6 @@
 /* frame_strings.h - a part of strings as it lies in a payload that frame_builder made (docs/segment-format.md, "Data frame", modes 0 and 4), for
- * what codes it in another way. Private to frame_coder.c and what it uses. */
+ * what codes it in another way. Private to frame_coder.c, frame.c and
+ * what they use. */
 #ifndef ROWTIDE_FRAME_STRINGS_H
 #define ROWTIDE_FRAME_STRINGS_H
 
@@ -11,11 +12,46 @@ struct strings {
     const uint8_t *state; /* and one byte a row; else NULL */
     uint32_t rows;
     struct bytes len, str; /* the two streams */
+    struct bytes before;   /* what stands in front of the part, and is not written yet */
 };
 
-/* What another form of the part begins with. */
+struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32 bits do */
+    uint32_t off, len;
+};
+
+/* Eight bytes, the first one lowest. */
+FRAME_PART_HOT uint64_t strings_load(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return le64toh(v);
+}
+
+/* Eight digits of base 10 or 16, the first one lowest, as a number. */
+FRAME_PART_HOT uint64_t strings_pack8(uint64_t v, uint64_t base)
+{
+    v = (v * base + (v >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+    v = (v * (base * base) + (v >> 16)) & UINT64_C(0x0000ffff0000ffff);
+    return (v * (base * base * base * base) + (v >> 32)) & UINT64_C(0xffffffff);
+}
+
+struct strings_walk { /* over the two streams, one string after the other */
+    const uint8_t *len, *at;
+};
+FRAME_PART_HOT struct bytes strings_next(struct strings_walk *w)
+{
+    size_t n = *w->len++;
+    for (unsigned shift = 7; n >> shift != 0; shift += 7) /* its last byte said that another follows */
+        n = (n & ((UINT64_C(1) << shift) - 1)) | (size_t)*w->len++ << shift;
+    struct bytes s = { w->at, n };
+    w->at += n;
+    return s;
+}
+
+/* The beginning of another form of the part. */
 static inline void strings_begin(const struct strings *s, uint8_t flag, struct buf *out)
 {
+    buf_bytes(out, s->before);
     buf_u8(out, s->mode | flag);
     buf_bytes(out, s->packed);
 }
