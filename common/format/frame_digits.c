@@ -15,15 +15,16 @@ enum {
     SAMPLE = 16,     /* strings that tell the form, and the fewest for which it is worth writing one */
     FEWEST_DIGITS = 4,
     SEEN_BITS = 10, /* of a hash of the strings that came before */
-    SIZE_BYTES = 4
+    SIZE_BYTES = 4,
+    BATCH = 8 /* strings */
 };
 
 struct form {
     unsigned len, blocks; /* of a string */
     uint8_t mark;
-    unsigned ndigits, lead; /* digits, and of the first number */
-    uint64_t lead_end;      /* what that is less than */
-    unsigned lead_bytes, bytes;
+    unsigned ndigits, lead;                          /* digits, and of the first number */
+    uint64_t lead_end;                               /* what that is less than */
+    unsigned lead_bytes, full_bytes, numbers, bytes; /* bytes of the first number, of another one, of all */
     unsigned nruns;
     struct run {
         uint8_t at, n; /* at most BLOCK digits */
@@ -58,12 +59,15 @@ static void form_finish(struct form *f)
         f->ndigits++;
     }
     unsigned full = f->ndigits / GROUP;
+    bool decimal = f->mark == MARK_DECIMAL;
     f->lead = f->ndigits % GROUP;
-    f->lead_bytes = f->mark == MARK_DECIMAL ? decimal_bytes[f->lead] : (f->lead + 1) / 2;
+    f->lead_bytes = decimal ? decimal_bytes[f->lead] : (f->lead + 1) / 2;
     f->lead_end = 1;
     for (unsigned i = 0; i < f->lead; i++)
-        f->lead_end *= f->mark == MARK_DECIMAL ? 10 : 16;
-    f->bytes = f->lead_bytes + full * (f->mark == MARK_DECIMAL ? FULL : GROUP / 2);
+        f->lead_end *= decimal ? 10 : 16;
+    f->full_bytes = decimal ? FULL : GROUP / 2;
+    f->numbers = full + (f->lead != 0);
+    f->bytes = f->lead_bytes + full * f->full_bytes;
 }
 
 static unsigned letters(uint8_t mark) /* what a hex digit from 10 on has besides '0' */
@@ -160,41 +164,61 @@ FRAME_PART_HOT uint8_t take_digits(const struct form *f, bool decimal, const uin
     return all;
 }
 
-/* values strings at s, of which the last end where nothing may be read. Returns how many are of the form. */
-FRAME_PART_HOT size_t pack(const struct form *f, bool decimal, const uint8_t *s, size_t values, uint8_t *to)
+/* Digits of some strings on their way. What was just stored in pieces would be waited for if it were read in others: so each step is done for BATCH
+ * strings before the next one. */
+struct batch {
+    uint8_t spread[BATCH][FORM_MOST + BLOCK];     /* each at its place */
+    uint8_t digits[BATCH][FORM_MOST + 2 * BLOCK]; /* together, with zeros in front of the first number */
+};
+
+FRAME_PART_HOT uint8_t *first_digit(const struct form *f, uint8_t *digits)
 {
-    uint8_t spread[FORM_MOST + BLOCK], digits[FORM_MOST + 2 * BLOCK] = { 0 }, copy[FORM_MOST];
-    const uint64_t base = decimal ? 10 : 16;
-    const unsigned full = decimal ? FULL : GROUP / 2;
-    const uint8_t *end = s + values * f->len;
-    for (size_t i = 0; i < values; i++, s += f->len) {
-        const uint8_t *from = s;
-        if ((size_t)(end - s) < (size_t)f->blocks * BLOCK) {
-            memset(copy, 0, sizeof copy);
-            memcpy(copy, s, f->len);
-            from = copy;
-        }
-        if (take_digits(f, decimal, from, spread) != 0)
-            return i;
-        uint8_t *d = digits + (f->lead == 0 ? 0 : GROUP - f->lead); /* zeros in front of the first number */
-        for (unsigned r = 0; r < f->nruns; r++) {
-            memcpy(d, spread + f->runs[r].at, BLOCK);
-            d += f->runs[r].n;
-        }
-        unsigned left = f->ndigits;
-        d = digits;
-        if (f->lead != 0) {
-            put_le(to, strings_pack8(strings_load(d), base) * (decimal ? HALF_END : UINT64_C(1) << 32) +
-                           strings_pack8(strings_load(d + 8), base));
-            to += f->lead_bytes;
-            d += GROUP;
-            left -= f->lead;
-        }
-        for (; left != 0; left -= GROUP, d += GROUP, to += full)
-            put_le(to, strings_pack8(strings_load(d), base) * (decimal ? HALF_END : UINT64_C(1) << 32) +
-                           strings_pack8(strings_load(d + 8), base));
+    return digits + (f->lead == 0 ? 0 : GROUP - f->lead);
+}
+
+FRAME_PART_HOT uint8_t *put_numbers(const struct form *f, bool decimal, const uint8_t *d, uint8_t *to)
+{
+    const uint64_t base = decimal ? 10 : 16, half = decimal ? HALF_END : UINT64_C(1) << 32;
+    unsigned bytes = f->lead != 0 ? f->lead_bytes : f->full_bytes;
+    for (unsigned left = f->numbers; left != 0; left--, d += GROUP) {
+        strings_store(to, strings_pack8(strings_load(d), base) * half + strings_pack8(strings_load(d + 8), base));
+        to += bytes;
+        bytes = f->full_bytes;
     }
-    return values;
+    return to;
+}
+
+/* values strings at s, of which the last end where nothing may be read. False: one is not of the form. */
+FRAME_PART_HOT bool pack(const struct form *f, bool decimal, const uint8_t *s, size_t values, uint8_t *to)
+{
+    struct batch b;
+    uint8_t copy[FORM_MOST];
+    const uint8_t *end = s + values * f->len;
+    for (unsigned i = 0; i < BATCH; i++)
+        memset(b.digits[i], 0, GROUP);
+    for (size_t n; values != 0; values -= n) {
+        n = values < BATCH ? values : BATCH;
+        for (size_t i = 0; i < n; i++, s += f->len) {
+            const uint8_t *from = s;
+            if ((size_t)(end - s) < (size_t)f->blocks * BLOCK) {
+                memset(copy, 0, sizeof copy);
+                memcpy(copy, s, f->len);
+                from = copy;
+            }
+            if (take_digits(f, decimal, from, b.spread[i]) != 0)
+                return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+            uint8_t *d = first_digit(f, b.digits[i]);
+            for (unsigned r = 0; r < f->nruns; r++) {
+                memcpy(d, b.spread[i] + f->runs[r].at, BLOCK);
+                d += f->runs[r].n;
+            }
+        }
+        for (size_t i = 0; i < n; i++)
+            to = put_numbers(f, decimal, b.digits[i], to);
+    }
+    return true;
 }
 
 /* An eighth of the strings came shortly before, as those of hot rows do: zstd finds them. Behind packed eight bytes more can be read. */
@@ -231,8 +255,7 @@ bool frame_digits_write(const struct strings *s, struct frame_tail *tail, struct
         return false;
     }
     uint8_t *to = tail->bytes.p + tail->bytes.n;
-    size_t done = f.mark == MARK_DECIMAL ? pack(&f, true, s->str.p, values, to) : pack(&f, false, s->str.p, values, to);
-    if (done != values)
+    if (f.mark == MARK_DECIMAL ? !pack(&f, true, s->str.p, values, to) : !pack(&f, false, s->str.p, values, to))
         return false;
     strings_begin(s, PART_DIGITS, out);
     buf_blob(out, bytes_of(form, len));
@@ -291,59 +314,65 @@ const char *frame_digits_check(struct bytes form, size_t *len, size_t *packed)
     return why;
 }
 
-/* Eight digits of a number below base^8, the first one in the lowest byte. */
-FRAME_PART_HOT void unpack8(uint8_t *to, uint64_t v, bool decimal)
+/* One block of a string, of its digits and what it shares with the others. */
+FRAME_PART_HOT void put_block(uint8_t *restrict to, const uint8_t *restrict digits, const uint8_t *restrict mask,
+                              const uint8_t *restrict base, bool decimal, uint8_t letter)
 {
-    if (decimal) { /* halves, quarters, digits: each by a multiplication that leaves the others alone */
-        v = v / 10000 | (v % 10000) << 32;
-        uint64_t hundreds = (v * 5243 >> 19) & UINT64_C(0x0000007f0000007f);
-        v = hundreds | (v - hundreds * 100) << 16;
-        uint64_t tens = (v * 103 >> 10) & UINT64_C(0x000f000f000f000f);
-        v = tens | (v - tens * 10) << 8;
-    } else {
-        v = v >> 16 | (v & 0xffff) << 32;
-        v = (v >> 8 & UINT64_C(0x000000ff000000ff)) | (v & UINT64_C(0x000000ff000000ff)) << 16;
-        v = (v >> 4 & UINT64_C(0x000f000f000f000f)) | (v & UINT64_C(0x000f000f000f000f)) << 8;
+    for (unsigned i = 0; i < BLOCK; i++) {
+        uint8_t x = digits[i];
+        if (!decimal)
+            x = (uint8_t)(x + (x > 9 ? letter : 0));
+        to[i] = (uint8_t)((x & mask[i]) + base[i]);
     }
-    put_le(to, v);
+}
+
+/* The numbers of a string at *p. False: one has too many digits. */
+FRAME_PART_HOT bool take_numbers(const struct form *f, bool decimal, const uint8_t **at, const uint8_t *end, uint8_t *d)
+{
+    const uint8_t *p = *at;
+    const uint64_t full_end = decimal ? HALF_END * HALF_END - 1 : UINT64_MAX; /* the greatest */
+    unsigned bytes = f->lead != 0 ? f->lead_bytes : f->full_bytes;
+    uint64_t most = f->lead != 0 ? f->lead_end - 1 : full_end;
+    for (unsigned left = f->numbers; left != 0; left--, d += GROUP) {
+        uint64_t v = 0;
+        if (end - p >= 8)
+            v = strings_load(p) & (UINT64_MAX >> (64 - 8 * bytes));
+        else
+            for (unsigned k = 0; k < bytes; k++)
+                v |= (uint64_t)p[k] << (8 * k);
+        if (v > most)
+            return false;
+        strings_store(d, strings_unpack8((uint32_t)(decimal ? v / HALF_END : v >> 32), decimal));
+        strings_store(d + 8, strings_unpack8((uint32_t)(decimal ? v % HALF_END : v), decimal));
+        p += bytes;
+        bytes = f->full_bytes;
+        most = full_end;
+    }
+    *at = p;
+    return true;
 }
 
 FRAME_PART_HOT const char *unpack(const struct form *f, bool decimal, struct bytes packed, size_t values, uint8_t *to)
 {
-    uint8_t spread[FORM_MOST + BLOCK] = { 0 }, digits[FORM_MOST + 2 * BLOCK];
-    const unsigned full = decimal ? FULL : GROUP / 2;
+    struct batch b;
     uint8_t letter = (uint8_t)letters(f->mark);
     const uint8_t *p = packed.p, *end = packed.p + packed.n;
-    for (size_t i = 0; i < values; i++) {
-        uint8_t *d = digits;
-        unsigned n = f->lead != 0 ? f->lead : GROUP;
-        for (unsigned left = f->ndigits; left != 0; left -= n, n = GROUP, d += GROUP) {
-            unsigned width = n == GROUP ? full : f->lead_bytes;
-            uint64_t v = 0;
-            if (end - p >= 8)
-                v = strings_load(p) & (UINT64_MAX >> (64 - 8 * width));
-            else
-                for (unsigned k = 0; k < width; k++)
-                    v |= (uint64_t)p[k] << (8 * k);
-            p += width;
-            if (n != GROUP ? v >= f->lead_end : decimal && v >= DECIMAL_END)
+    memset(b.spread, 0, sizeof b.spread);
+    for (size_t n; values != 0; values -= n) {
+        n = values < BATCH ? values : BATCH;
+        for (size_t i = 0; i < n; i++)
+            if (!take_numbers(f, decimal, &p, end, b.digits[i]))
                 return "a number with too many digits";
-            unpack8(d, decimal ? v / HALF_END : v >> 32, decimal);
-            unpack8(d + 8, decimal ? v % HALF_END : v & UINT32_MAX, decimal);
-        }
-        d = digits + (f->lead == 0 ? 0 : GROUP - f->lead);
-        for (unsigned r = 0; r < f->nruns; r++) { /* what is stored too much is overwritten, or masked */
-            memcpy(spread + f->runs[r].at, d, BLOCK);
-            d += f->runs[r].n;
-        }
-        for (unsigned b = 0; b < f->blocks; b++)
-            for (unsigned k = b * BLOCK; k < (b + 1) * BLOCK; k++) {
-                uint8_t x = spread[k];
-                if (!decimal)
-                    x = (uint8_t)(x + (x > 9 ? letter : 0));
-                to[k] = (uint8_t)((x & f->mask[k]) + f->base[k]);
+        for (size_t i = 0; i < n; i++) {
+            const uint8_t *d = first_digit(f, b.digits[i]);
+            for (unsigned r = 0; r < f->nruns; r++) { /* what is stored too much is overwritten, or masked */
+                memcpy(b.spread[i] + f->runs[r].at, d, BLOCK);
+                d += f->runs[r].n;
             }
-        to += f->len;
+        }
+        for (size_t i = 0; i < n; i++, to += f->len)
+            for (unsigned at = 0; at < f->blocks * BLOCK; at += BLOCK)
+                put_block(to + at, b.spread[i] + at, f->mask + at, f->base + at, decimal, letter);
     }
     return NULL;
 }

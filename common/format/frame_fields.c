@@ -13,7 +13,8 @@ enum {
     MEETS = 3,          /* bytes by which two strings are seen to agree again */
     REACH = 40,         /* bytes of a field, as far as that is looked for */
     SEEN_BITS = 10,     /* of a hash of the strings that came before */
-    DIGITS_MOST = 18    /* of a number */
+    DIGITS_MOST = 18,   /* of a number */
+    PUT_SLACK = 32      /* pieces of strings are copied in whole steps of so many bytes */
 };
 enum { FIELD_STRINGS = 0, FIELD_NUMBERS = 1, FIELD_DIGITS = PART_DIGITS }; /* stored */
 
@@ -364,10 +365,28 @@ struct field {
 
 static unsigned digits_of(uint64_t v)
 {
-    unsigned n = 1;
-    for (; v >= 10; v /= 10)
-        n++;
-    return n;
+    static const uint64_t powers[] = { 0,
+                                       10,
+                                       100,
+                                       1000,
+                                       10000,
+                                       100000,
+                                       1000000,
+                                       10000000,
+                                       100000000,
+                                       1000000000,
+                                       10000000000,
+                                       100000000000,
+                                       1000000000000,
+                                       10000000000000,
+                                       100000000000000,
+                                       1000000000000000,
+                                       10000000000000000,
+                                       100000000000000000,
+                                       1000000000000000000,
+                                       UINT64_C(10000000000000000000) };
+    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1), n = bits * 1233 >> 12; /* log10(2) */
+    return n + (v >= powers[n]);
 }
 
 static bool read_numbers(struct cur *c, struct arena *a, size_t n, struct field *f, size_t *size, struct err *err)
@@ -437,27 +456,45 @@ static bool read_field(struct cur *c, struct arena *a, size_t n, struct field *f
     }
 }
 
-/* Bytes of in, for which there is room. Their number may be wrong: cur_take decides. */
-static uint8_t *put(uint8_t *to, struct cur *in, uint64_t n)
+/* n bytes of in, for which there is room, and PUT_SLACK bytes more. Their number may be wrong: cur_take decides. */
+FRAME_PART_HOT uint8_t *put(uint8_t *to, struct cur *in, uint64_t n)
 {
+    if (n <= PUT_SLACK && cur_left(in) >= PUT_SLACK) {
+        memcpy(to, in->p, PUT_SLACK);
+        in->p += n;
+        return to + n;
+    }
     struct bytes b = cur_take(in, n > SIZE_MAX ? SIZE_MAX : (size_t)n);
     if (b.n != 0)
         memcpy(to, b.p, b.n);
     return to + b.n;
 }
 
-static uint8_t *put_number(uint8_t *to, uint64_t v)
+FRAME_PART_HOT uint64_t put_length(struct cur *c)
+{
+    return c->p != c->end && *c->p < 0x80 ? *c->p++ : cur_varint(c);
+}
+
+FRAME_PART_HOT uint8_t *put_number(uint8_t *to, uint64_t v)
 {
     unsigned n = digits_of(v);
+    if (n <= 8) {
+        strings_store(to, strings_unpack8((uint32_t)v, true) >> (64 - 8 * n) | UINT64_C(0x3030303030303030));
+        return to + n;
+    }
     for (unsigned i = n; i-- > 0; v /= 10)
         to[i] = (uint8_t)('0' + v % 10);
     return to + n;
 }
 
-static uint8_t *put_sentence(uint8_t *to, const struct bytes *lits, struct field *f, unsigned fields, size_t nth)
+/* lits: each with PUT_SLACK bytes behind it. */
+FRAME_PART_HOT uint8_t *put_sentence(uint8_t *to, const struct bytes *lits, struct field *f, unsigned fields,
+                                     size_t nth)
 {
     for (unsigned k = 0;; k++) {
-        if (lits[k].n != 0)
+        if (lits[k].n <= PUT_SLACK)
+            memcpy(to, lits[k].p, PUT_SLACK);
+        else
             memcpy(to, lits[k].p, lits[k].n);
         to += lits[k].n;
         if (k == fields)
@@ -465,8 +502,22 @@ static uint8_t *put_sentence(uint8_t *to, const struct bytes *lits, struct field
         if (f[k].kind == FIELD_NUMBERS)
             to = put_number(to, f[k].numbers[nth]);
         else
-            to = put(to, &f[k].str, f[k].kind == FIELD_STRINGS ? cur_varint(&f[k].len) : f[k].fixed);
+            to = put(to, &f[k].str, f[k].kind == FIELD_STRINGS ? put_length(&f[k].len) : f[k].fixed);
     }
+}
+
+/* Copies of what the strings share, with PUT_SLACK bytes behind each. */
+static bool pad_literals(struct bytes *lits, unsigned n, struct arena *a, struct err *err)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t *p = arena_zalloc(a, lits[i].n + PUT_SLACK, err);
+        if (p == NULL)
+            return false;
+        if (lits[i].n != 0)
+            memcpy(p, lits[i].p, lits[i].n);
+        lits[i].p = p;
+    }
+    return true;
 }
 
 bool frame_fields_read(struct cur *c, struct arena *a, uint32_t n, const uint8_t *state, struct span **spans,
@@ -502,8 +553,8 @@ bool frame_fields_read(struct cur *c, struct arena *a, uint32_t n, const uint8_t
         return true;
     size += (values - others) * shared + cur_left(&others_str);
     struct span *s = arena_alloc(a, (size_t)n * sizeof *s, err);
-    uint8_t *out = s == NULL ? NULL : arena_alloc(a, size + 1, err), *to = out;
-    if (out == NULL)
+    uint8_t *out = s == NULL ? NULL : arena_alloc(a, size + PUT_SLACK, err), *to = out;
+    if (out == NULL || !pad_literals(lits, (unsigned)fields + 1, a, err))
         return false;
     uint64_t gap = others != 0 ? cur_varint(&others_at) : UINT64_MAX; /* to the next one that is another sentence */
     for (uint32_t i = 0, nth = 0; i < n; i++) {
@@ -511,7 +562,7 @@ bool frame_fields_read(struct cur *c, struct arena *a, uint32_t n, const uint8_t
         if (state != NULL && state[i] != ST_VALUE)
             continue;
         if (gap == 0) {
-            to = put(to, &others_str, cur_varint(&others_len));
+            to = put(to, &others_str, put_length(&others_len));
             gap = cur_left(&others_at) != 0 ? cur_varint(&others_at) : UINT64_MAX;
         } else if (nth == values - others) {
             cur_fail(c, "a string of no sentence");

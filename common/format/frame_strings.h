@@ -27,12 +27,35 @@ FRAME_PART_HOT uint64_t strings_load(const uint8_t *p)
     return le64toh(v);
 }
 
+FRAME_PART_HOT void strings_store(uint8_t *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, sizeof v);
+}
+
 /* Eight digits of base 10 or 16, the first one lowest, as a number. */
 FRAME_PART_HOT uint64_t strings_pack8(uint64_t v, uint64_t base)
 {
     v = (v * base + (v >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
     v = (v * (base * base) + (v >> 16)) & UINT64_C(0x0000ffff0000ffff);
     return (v * (base * base * base * base) + (v >> 32)) & UINT64_C(0xffffffff);
+}
+
+/* The other way round, of a number below base^8. */
+FRAME_PART_HOT uint64_t strings_unpack8(uint32_t x, bool decimal)
+{
+    uint64_t v;
+    if (!decimal) {
+        v = x >> 16 | (uint64_t)(x & 0xffff) << 32;
+        v = (v >> 8 & UINT64_C(0x000000ff000000ff)) | (v & UINT64_C(0x000000ff000000ff)) << 16;
+        return (v >> 4 & UINT64_C(0x000f000f000f000f)) | (v & UINT64_C(0x000f000f000f000f)) << 8;
+    }
+    v = x / 10000 | (uint64_t)(x % 10000)
+                        << 32; /* halves, quarters, digits: both, or all four, by one multiplication */
+    uint64_t hundreds = (v * 5243 >> 19) & UINT64_C(0x0000007f0000007f);
+    v = hundreds | (v - hundreds * 100) << 16;
+    uint64_t tens = (v * 103 >> 10) & UINT64_C(0x000f000f000f000f);
+    return tens | (v - tens * 10) << 8;
 }
 
 struct strings_walk { /* over the two streams, one string after the other */
