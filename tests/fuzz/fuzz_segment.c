@@ -8,6 +8,7 @@
 #include "changed_frames.h"
 
 #include "file.h"
+#include "frame_coder.h"
 #include "schema_set.h"
 #include "seg_reader.h"
 #include "seg_writer.h"
@@ -18,7 +19,7 @@
 
 static char dir[] = "/dev/shm/rowtide-fuzz-XXXXXX";
 static int dirfd;
-static struct buf images[4]; /* open, sealed; the same with a schema history */
+static struct buf images[6]; /* open, sealed; the same with a schema history; the same compressed, with tails */
 static const char name[] = "0000000000000001.seg";
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -53,18 +54,33 @@ static void at_exit(void)
     rmdir(dir);
 }
 
-static void add_frame(struct buf *out, uint8_t type, const struct frame_info *info, struct bytes payload,
-                      struct segment_footer *f)
+/* z NULL: stored as it is. */
+static void add_frame(struct buf *out, struct zcodec *z, uint8_t type, const struct frame_info *info,
+                      struct bytes payload, struct segment_footer *f)
 {
     struct err err;
-    struct segment_frame at = { .offset = out->n,
-                                .type = type,
-                                .info = *info,
-                                .stored_size = (uint32_t)payload.n,
-                                .raw_size = (uint32_t)payload.n };
-    must(zblock_write_stored(type, info, payload, out, &err), &err);
+    struct segment_frame at = { .offset = out->n, .type = type, .info = *info, .raw_size = (uint32_t)payload.n };
+    must(z == NULL ? zblock_write_stored(type, info, payload, out, &err)
+                   : zblock_write(z, type, info, payload, out, &err),
+         &err);
+    at.stored_size = (uint32_t)(out->n - at.offset - ZB_HEADER_SIZE);
+    f->changes += info->nchanges;
     if (type == ZB_DATA || type == ZB_POSITION)
         f->frames[f->nframes++] = at;
+}
+
+/* Digits in place of all strings. */
+static struct val *digits_only(struct val *row, const struct relation *r, struct any_rng *rng)
+{
+    for (unsigned c = 0; c < r->ncols; c++) {
+        if (!val_is_str(row[c].kind))
+            continue;
+        uint8_t *p = realloc((void *)(uintptr_t)row[c].u.str.p, 8);
+        for (unsigned k = 0; k < 8; k++)
+            p[k] = (uint8_t)('0' + any_below(rng, 10));
+        row[c].u.str = bytes_of(p, 8);
+    }
+    return row;
 }
 
 /* All definitions, as a segment begins with them, or changes of a few, as DDL makes them. */
@@ -86,13 +102,31 @@ static void add_schema(struct buf *out, bool all, uint64_t lsn, struct segment_f
         buf_reset(&payload);
         schema_set_encode(&s, &payload);
     }
-    add_frame(out, ZB_SCHEMA, &info, buf_view(&payload), f);
+    add_frame(out, NULL, ZB_SCHEMA, &info, buf_view(&payload), f);
     schema_set_clear(&s);
     buf_free(&payload);
 }
 
-/* Relations, a transaction of its own, one in two parts, a position. */
-static void make(struct buf *out, bool sealed, bool history)
+/* The collected records; with z as they are stored when there is something to code. */
+static void finish(struct frame_builder *b, struct zcodec *z, struct buf *payload, struct frame_info *info)
+{
+    struct err err;
+    struct bytes to;
+    struct frame_coder *c = frame_coder_new();
+    buf_reset(payload);
+    must(frame_builder_finish(b, payload, info, &err), &err);
+    if (z != NULL) {
+        must(frame_coder_code(c, buf_view(payload), frame_builder_relations(b), &to, &info->tail, &err), &err);
+        if (to.p != payload->p) {
+            buf_reset(payload);
+            buf_bytes(payload, to);
+        }
+    }
+    frame_coder_free(c);
+}
+
+/* Relations, a transaction of its own (two with z, which sealing merges), one in two parts, a position. */
+static void make(struct buf *out, bool sealed, bool history, struct zcodec *z)
 {
     struct err err;
     struct any_rng rng = { 3 };
@@ -111,29 +145,37 @@ static void make(struct buf *out, bool sealed, bool history)
     if (history)
         add_schema(out, true, 1, &f);
     segment_relations_encode(&r, 1, &payload);
-    add_frame(out, ZB_RELATIONS, &info, buf_view(&payload), &f);
+    add_frame(out, z, ZB_RELATIONS, &info, buf_view(&payload), &f);
     struct frame_builder *b = frame_builder_new();
     frame_builder_reset(b, 1, false);
     const struct rec_commit commit = { .file = BYTES_LIT("bin.1"), .end_offset = 5 };
-    for (unsigned txn = 1; txn <= 2; txn++) {
+    const unsigned last = z == NULL ? 2 : 3;
+    for (unsigned txn = 1; txn <= last; txn++) {
         struct rec_begin begin = { .gtid = { .flavor = GTID_MYSQL, .no = txn }, .commit_us = txn };
         must(frame_add_begin(b, &begin, &err), &err);
+        for (unsigned i = 0; z != NULL && i < 20; i++) { /* so many make a tail */
+            struct val *n = digits_only(any_row(&rng, r, 0), r, &rng);
+            must(frame_add_insert(b, r, n, &err), &err);
+            any_row_free(n, r);
+        }
         for (unsigned i = 0; i < 2; i++) {
             struct val *n = any_row(&rng, r, 1), *o = any_row(&rng, r, 1);
+            if (z != NULL)
+                digits_only(n, r, &rng);
             must(frame_add_update(b, r, o, n, &err) && frame_add_delete(b, r, o, &err), &err);
             any_row_free(n, r);
             any_row_free(o, r);
-            if (txn == 2 && i == 0) {
-                buf_reset(&payload);
-                must(frame_builder_finish(b, &payload, &info, &err), &err);
-                add_frame(out, ZB_DATA, &info, buf_view(&payload), &f);
+            if (txn == last && i == 0) {
+                finish(b, z, &payload, &info);
+                add_frame(out, z, ZB_DATA, &info, buf_view(&payload), &f);
                 frame_builder_reset(b, frame_builder_next_lsn(b), true);
             }
         }
         must(frame_add_commit(b, &commit, &err), &err);
-        buf_reset(&payload);
-        must(frame_builder_finish(b, &payload, &info, &err), &err);
-        add_frame(out, ZB_DATA, &info, buf_view(&payload), &f);
+        finish(b, z, &payload, &info);
+        add_frame(out, z, ZB_DATA, &info, buf_view(&payload), &f);
+        if (z != NULL && txn == 1 && info.tail == 0)
+            abort();
         frame_builder_reset(b, frame_builder_next_lsn(b), false);
         if (history)
             add_schema(out, false, frame_builder_next_lsn(b), &f);
@@ -141,17 +183,16 @@ static void make(struct buf *out, bool sealed, bool history)
     buf_reset(&payload);
     source_pos_encode(&end, &payload);
     info = (struct frame_info){ .first_lsn = frame_builder_next_lsn(b) };
-    add_frame(out, ZB_POSITION, &info, buf_view(&payload), &f);
+    add_frame(out, z, ZB_POSITION, &info, buf_view(&payload), &f);
     if (sealed) {
         f.next_lsn = info.first_lsn;
-        f.transactions = 2;
-        f.changes = 8;
+        f.transactions = last;
         f.end = end;
         must(relation_table_add(&f.relations, r, &err), &err);
         uint64_t at = out->n;
         buf_reset(&payload);
         must(segment_footer_encode(&f, &payload, &err), &err);
-        add_frame(out, ZB_FOOTER, &info, buf_view(&payload), &f);
+        add_frame(out, z, ZB_FOOTER, &info, buf_view(&payload), &f);
         segment_trailer_encode(at, out);
         relation_table_clear(&f.relations);
     }
@@ -171,11 +212,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     if (mkdtemp(dir) == NULL || (dirfd = open(dir, O_RDONLY | O_DIRECTORY)) < 0)
         abort();
     atexit(at_exit);
-    for (unsigned i = 0; i < 4; i++)
-        make(&images[i], (i & 1) != 0, (i & 2) != 0);
+    struct zcodec *z = zcodec_new();
+    for (unsigned i = 0; i < 6; i++)
+        make(&images[i], (i & 1) != 0, (i & 2) != 0, i < 4 ? NULL : z);
+    zcodec_free(z);
     struct segment *g = NULL; /* the images are good: else this fuzzer tests nothing */
     const struct segment_footer *f;
-    for (unsigned i = 1; i < 4; i += 2) {
+    for (unsigned i = 1; i < 6; i += 2) {
         must(file_replace(dirfd, name, buf_view(&images[i]), 0640, &err) && segment_open(dirfd, name, &g, &err) &&
                  segment_footer(g, &f, &err),
              &err);
@@ -189,9 +232,14 @@ static void fix_checksums(struct buf *b)
     size_t at = b->n < 16 ? b->n : get32(b->p + 12);
     if (at > b->n || at < 84)
         return;
+    uint8_t *seal = b->p + SEGMENT_SEAL_AT, was[2] = { seal[0], seal[1] };
+    bool sealed = bytes_eq(bytes_of(seal, 2), segment_seal());
+    if (sealed)
+        memset(seal, 0, 2); /* not counted */
     put32(b->p + at - 4, crc32c(0, bytes_of(b->p, at - 4)));
+    memcpy(seal, was, 2);
     fix_frame_checksums(b, at);
-    if (b->n >= SEGMENT_TRAILER_SIZE && b->p[10] == 1) {
+    if (b->n >= SEGMENT_TRAILER_SIZE && sealed) {
         uint8_t *t = b->p + b->n - SEGMENT_TRAILER_SIZE;
         put32(t + 20, crc32c(0, bytes_of(t, 20)));
     }
@@ -221,7 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n < 1)
         return 0;
     struct buf b = { 0 };
-    buf_bytes(&b, buf_view(&images[(data[0] & 1) | (data[0] >> 3 & 2)]));
+    buf_bytes(&b, buf_view(&images[(data[0] & 1) | (data[0] >= 0xe0 ? 4 : data[0] >> 3 & 2)]));
     change_bytes(&b, bytes_of(data + 1, n - 1));
     if ((data[0] & 4) != 0 && n >= 3)
         b.n = (data[1] | (size_t)data[2] << 8) % b.n;
