@@ -36,6 +36,7 @@ struct arena {
     struct chunk *ordinary; /* newest, and largest, first */
     struct chunk *large;    /* one request each */
     size_t limit, used;
+    bool refused;
 };
 
 static struct chunk *chunk_new(size_t cap)
@@ -77,6 +78,7 @@ void arena_free(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
+    a->refused = false;
     if (a->used == 0)
         return;
     chunks_free(a->large);
@@ -93,6 +95,10 @@ void arena_reset(struct arena *a)
 size_t arena_used(const struct arena *a)
 {
     return a->used;
+}
+bool arena_refused(const struct arena *a)
+{
+    return a->refused;
 }
 
 /* The chunk that takes `size` more bytes, or NULL. */
@@ -116,6 +122,7 @@ void *arena_alloc(struct arena *a, size_t n, struct err *err)
 {
     size_t size = n == 0 ? ALIGN : (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (n > SIZE_MAX / 2 || a->used > a->limit || size > a->limit - a->used) {
+        a->refused = true;
         if (err != NULL)
             err_set(err, ERR_NOMEM, "memory limit of %zu bytes reached: %zu in use, %zu more needed", a->limit, a->used,
                     n);

@@ -681,7 +681,7 @@ static bool frame_decode_as(struct bytes payload, const struct frame_info *info,
         *out = f;
         return true;
     }
-    if (err->code == ERR_NOMEM && arena_used(f->arena) > limit / 2)
+    if (err->code == ERR_NOMEM && arena_refused(f->arena))
         err_set(err, ERR_CORRUPT, "data frame at LSN %llu: decoding its %zu bytes takes more than %zu bytes",
                 (unsigned long long)info->first_lsn, payload.n, limit);
     frame_unref(f);

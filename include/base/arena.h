@@ -9,6 +9,7 @@ struct arena *arena_new(size_t limit_bytes); /* 0: no limit; NULL if out of memo
 void arena_free(struct arena *a);            /* NULL is fine */
 void arena_reset(struct arena *a);           /* keeps one chunk, up to 1 MiB */
 size_t arena_used(const struct arena *a);    /* bytes handed out since the last reset */
+bool arena_refused(const struct arena *a);   /* since the last reset something went past the limit */
 /* Not zeroed, 16-aligned. NULL (and err, when given) past the limit or out of memory. */
 void *arena_alloc(struct arena *a, size_t n, struct err *err);
 void *arena_zalloc(struct arena *a, size_t n, struct err *err);

@@ -181,7 +181,9 @@ static void test_arena(void)
                     CHECK(false, "block %zu overwritten at %zu", i, k);
                     break;
                 }
-        CHECK(arena_alloc(a, 90000, &e) == NULL && e.code == ERR_NOMEM && strstr(e.msg, "limit of 100000") != NULL,
+        CHECK(!arena_refused(a), "nothing was refused yet");
+        CHECK(arena_alloc(a, 90000, &e) == NULL && e.code == ERR_NOMEM && strstr(e.msg, "limit of 100000") != NULL &&
+                  arena_refused(a),
               "limit");
         CHECK(arena_alloc(a, SIZE_MAX, NULL) == NULL && arena_alloc(a, SIZE_MAX - 8, NULL) == NULL, "absurd sizes");
         char *z = arena_zalloc(a, 100, &e);

@@ -2,6 +2,7 @@
  * refused or at least harmless; the rules about transactions hold. */
 #include "unit.h"
 
+#include "../../common/format/frame_digits.h"
 #include "frame.h"
 #include "frame_any_row.h"
 #include "frame_coder.h"
@@ -1006,6 +1007,16 @@ static void varints(void)
     }
 }
 
+/* Where memory ran out for what says how long its pieces are, a tail is not written as if there were none. */
+static void torn_tail(void)
+{
+    const struct frame_tail t = { .sizes = { .failed = true } };
+    struct buf out = { 0 };
+    frame_tail_write(&t, &out);
+    CHECK(out.failed, "a tail without its last piece");
+    buf_free(&out);
+}
+
 int main(void)
 {
     varints();
@@ -1025,5 +1036,6 @@ int main(void)
     let_go();
     damaged(false);
     damaged(true);
+    torn_tail();
     return UNIT_END();
 }
