@@ -98,9 +98,17 @@ static bool copy_frame(struct seal *s, const struct segment_frame *f, struct err
     return s->out.n < WRITE_AT || flush_out(s, err);
 }
 
+/* What the frame's records count in a builder. Of one from before headers said so, or with a header that says less than can be, what its payload
+ * tells: else frames of any size would be merged, beyond what one may hold. */
+static uint64_t merged_size(const struct segment_frame *f)
+{
+    uint64_t least = f->raw_size + (uint64_t)f->info.nrecords * FRAME_RECORD_SIZE;
+    return f->info.size > least ? f->info.size : least;
+}
+
 static bool is_small(const struct seg_writer *w, const struct segment_frame *f)
 {
-    return f->type == ZB_DATA && f->info.size < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
+    return f->type == ZB_DATA && merged_size(f) < w->o.merge_below && !f->info.starts_inside && !f->info.ends_inside;
 }
 
 static bool put_merged(struct seal *s, struct err *err)
@@ -121,7 +129,7 @@ static bool merge(struct seal *s, const struct segment_frame *f, struct err *err
 {
     struct zblock head = { 0 };
     struct frame *frame;
-    if (frame_builder_records(s->b) != 0 && (uint64_t)frame_builder_size(s->b) + f->info.size > s->w->o.frame_size &&
+    if (frame_builder_records(s->b) != 0 && frame_builder_size(s->b) + merged_size(f) > s->w->o.frame_size &&
         !put_merged(s, err))
         return false;
     if (frame_builder_records(s->b) == 0)

@@ -528,6 +528,77 @@ static void merging_must_pay(void)
     }
 }
 
+/* A transaction of rows that a frame holds in a few bytes each, or, not alike, as they are. older: its header says no size. */
+static void wide_txn(struct fixture *f, unsigned nrows, bool alike, bool older)
+{
+    static uint32_t x = 1;
+    f->gno++;
+    fixture_begin(f->b, f->gno);
+    for (unsigned i = 0; i < nrows; i++) {
+        char text[250];
+        memset(text, 'x', sizeof text);
+        for (unsigned k = 0; k < (alike ? 6 : sizeof text); k++) {
+            x = x * 1664525 + 1013904223;
+            text[k] = (char)((alike ? '0' : 'A') + (x >> 24) % (alike ? 10 : 60));
+        }
+        struct val row[2] = { { .kind = VAL_I64, .u.i64 = i },
+                              { .kind = VAL_TEXT, .u.str = bytes_of((uint8_t *)text, sizeof text) } };
+        MUST(frame_add_insert(f->b, f->rel[0], row, &err));
+    }
+    fixture_commit(f->b, f->gno, 0);
+    struct buf payload = { 0 };
+    struct frame_info info;
+    MUST(frame_builder_finish(f->b, &payload, &info, &err));
+    CHECK(info.size > nrows * sizeof(char[250]), "%u bytes", info.size);
+    if (older)
+        info.size = 0;
+    MUST(seg_writer_append(f->w, &info, buf_view(&payload), frame_builder_relations(f->b), &err));
+    frame_builder_reset(f->b, info.first_lsn + info.nrecords, false);
+    buf_free(&payload);
+    fixture_flush(f);
+}
+
+/* Merging goes by what frames hold, not by how few bytes that takes: large ones stay, and those that are merged hold no more than a frame may. */
+static void merging_by_content(void)
+{
+    static const char name[] = "0000000000000001.seg";
+    static const struct seg_writer_options few = { .segment_size = 7000, .merge_below = 10000, .frame_size = 20000 },
+                                           many = { .segment_size = 150000, .merge_below = 10000, .frame_size = 20000 };
+    static const struct {
+        unsigned rows;
+        bool alike, older, anew;
+    } cases[] = {
+        { 60, true, false, false }, { 20, true, false, true },  { 60, false, false, false },
+        { 20, false, false, true }, { 60, false, true, false }, { 20, false, true, true },
+    };
+    for (unsigned i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        unsigned k = i / 2, at_once = 20000 / (cases[k].rows * 266);
+        const struct seg_writer_options *o = cases[k].alike ? &few : &many;
+        struct fixture f = fixture_new(o);
+        ino_t before = inode(f.dir, name);
+        while (fixture_segments(f.dir) < 2) {
+            wide_txn(&f, cases[k].rows, cases[k].alike, cases[k].older);
+            if (i % 2 == 1 && f.gno == 3) { /* these are known by their headers */
+                struct seg_recovered rec = restart(&f, o);
+                source_pos_clear(&rec.pos);
+                fixture_start(&f);
+            }
+        }
+        CHECK((inode(f.dir, name) != before) == cases[k].anew, "case %u: %s", i, cases[k].anew ? "in place" : "anew");
+        struct segment *g = NULL;
+        const struct segment_footer *ft = NULL;
+        MUST(segment_open(slot_dirfd(f.slot), name, &g, &err));
+        MUST(segment_footer(g, &ft, &err));
+        CHECK(ft != NULL && (cases[k].anew ? ft->nframes < f.gno : ft->nframes == f.gno), "case %u: frames", i);
+        for (size_t n = 0; cases[k].anew && ft != NULL && n < ft->nframes; n++)
+            CHECK(ft->frames[n].info.ncommits <= at_once, "case %u: %u transactions in frame %zu", i,
+                  ft->frames[n].info.ncommits, n);
+        segment_close(g);
+        check_seen(&f, f.gno, "merged by content");
+        fixture_free(&f);
+    }
+}
+
 /* The first segment of all is torn: nothing was ever in it, and the slot starts anew. With a state that is lost, too, nobody knows. */
 static void torn_first(void)
 {
@@ -690,6 +761,7 @@ int main(void)
     crash_while_rolling();
     sealed_in_place();
     merging_must_pay();
+    merging_by_content();
     torn_first();
     failed_write();
     schema_history();
