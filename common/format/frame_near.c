@@ -141,7 +141,7 @@ const char *frame_near_measure(const struct near_in *in, uint32_t n, const uint8
             return "string beyond its stream";
         left -= len;
         out[i] = (struct span){ (uint32_t)off, (uint32_t)(prefix + len + suffix) };
-        off += (size_t)(prefix + len + suffix); /* no more than all new strings and the middles: within a payload */
+        off += (size_t)(prefix + len + suffix); /* no more than all new strings and the middles: twice 1 GiB */
     }
     *size = off;
     return left == 0 && cur_left(&prefixes) == 0 && cur_left(&suffixes) == 0 && cur_left(&lens) == 0

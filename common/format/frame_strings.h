@@ -15,7 +15,8 @@ struct strings {
     struct bytes before;   /* what stands in front of the part, and is not written yet */
 };
 
-struct span { /* a string in its part's bytes; a payload is at most 1 GiB, so 32 bits do */
+/* A string in its part's bytes. Those are at most 1 GiB (old ones near new ones: twice that), so 32 bits do. */
+struct span {
     uint32_t off, len;
 };
 

@@ -101,6 +101,7 @@ static bool write_frame(struct zcodec *z, uint8_t type, const struct frame_info 
     if (payload.n > ZB_RAW_MAX)
         return err_set(err, ERR_UNSUPPORTED, "a frame of %zu bytes does not fit a segment (at most %d)", payload.n,
                        ZB_RAW_MAX);
+    assert(info->tail <= payload.n);
     size_t at = out->n, body = at + ZB_HEADER_SIZE;
     if (!buf_grow(out, ZB_HEADER_SIZE))
         return err_nomem(err);

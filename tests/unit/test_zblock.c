@@ -122,6 +122,12 @@ static void wrong_size(struct zcodec *z)
     }
 }
 
+static void put_le32(uint8_t *p, uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
 /* The end of a payload that is stored as it is, behind what is compressed; of whatever lengths. */
 static void tails(struct zcodec *z)
 {
@@ -169,12 +175,18 @@ static void tails(struct zcodec *z)
         }
         for (unsigned k = 0; cases[i].compresses && in.tail != 0 && k < 2; k++) { /* more than there is */
             uint32_t more = (k == 0 ? b.stored_size : b.raw_size) + 1;
-            for (unsigned byte = 0; byte < 4; byte++)
-                out.p[36 + byte] = (uint8_t)(more >> (8 * byte));
+            put_le32(out.p + 36, more);
             put_crc(&out);
             bool ok = zblock_parse(buf_view(&out), &b, &err);
             CHECK(!ok && err.code == ERR_CORRUPT && strstr(err.msg, "sizes") != NULL, "case %zu: a tail of %u bytes", i,
                   more);
+        }
+        if (cases[i].compresses && in.tail > 1) { /* than the payload is said to have */
+            put_le32(out.p + 36, in.tail);
+            put_le32(out.p + 12, in.tail - 1);
+            put_crc(&out);
+            CHECK(!zblock_parse(buf_view(&out), &b, &err) && strstr(err.msg, "sizes") != NULL,
+                  "case %zu: a tail longer than the payload", i);
         }
         buf_free(&raw);
         buf_free(&out);
