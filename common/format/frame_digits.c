@@ -248,8 +248,6 @@ bool frame_digits_write(const struct strings *s, struct frame_tail *tail, struct
     memcpy(form, f.base, len);
     form_finish(&f);
     size_t size = values * f.bytes;
-    if (f.bytes * 4 > len * 3)
-        return false;
     if (!buf_grow(&tail->bytes, size + 8)) { /* eight are stored where seven count */
         out->failed = true;
         return false;
