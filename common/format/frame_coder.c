@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 enum {
-    WORTH_ROWS = 8,     /* of a table in the frame, */
+    WORTH_ROWS = 16,    /* of a table in the frame, */
     WORTH_BYTES = 4096, /* or of the frame for each table: with less their parts stay as they are */
     STREAMS = 11,       /* of a payload between its relations and its columns */
     KEEP_BYTES = 4 << 20

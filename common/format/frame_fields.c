@@ -8,8 +8,10 @@ enum {
     TRIALS = 5,         /* with what many others do not share left out each time */
     FEWEST = 32,        /* strings for which that is worth a trial, */
     FEWEST_BYTES = 512, /* with so many bytes */
+    SHORTEST = 8,       /* bytes of a string, on the average: a field costs a byte or two */
     LONGEST = 1024,     /* of the first one, by which the others are measured */
     SHARED_LEAST = 4,   /* a quarter of a string */
+    THREES_BITS = 10,   /* of a hash of three bytes */
     MEETS = 3,          /* bytes by which two strings are seen to agree again */
     REACH = 40,         /* bytes of a field, as far as that is looked for */
     SEEN_BITS = 10,     /* of a hash of the strings that came before */
@@ -55,18 +57,40 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Where a and b agree again behind the least bytes of both; false: not within reach. */
+FRAME_PART_HOT uint32_t three(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+}
+
+FRAME_PART_HOT unsigned three_hash(const uint8_t *p)
+{
+    return three(p) * UINT32_C(2654435761) >> (32 - THREES_BITS);
+}
+
+/* Where a and b agree again in MEETS bytes, behind the least bytes of both; false: not within reach. */
 static bool meet(const uint8_t *a, size_t n, const uint8_t *b, size_t m, size_t *skip_a, size_t *skip_b)
 {
-    for (size_t both = 1; both <= 2 * (size_t)REACH; both++)
-        for (size_t i = both > REACH ? both - REACH : 0; i <= least(both, REACH); i++)
-            if (i + MEETS <= n && both - i + MEETS <= m && a[i] == b[both - i] &&
-                memcmp(a + i, b + (both - i), MEETS) == 0) {
+    uint64_t has[(1 << THREES_BITS) / 64] = { 0 }; /* what there is in a, so that few places of b are looked for */
+    size_t best = SIZE_MAX;
+    if (n < MEETS || m < MEETS)
+        return false;
+    size_t most_a = least(REACH, n - MEETS), most_b = least(REACH, m - MEETS);
+    for (size_t i = 0; i <= most_a; i++) {
+        unsigned h = three_hash(a + i);
+        has[h / 64] |= UINT64_C(1) << (h % 64);
+    }
+    for (size_t j = 0; j <= most_b && j < best; j++) {
+        unsigned h = three_hash(b + j);
+        if ((has[h / 64] >> (h % 64) & 1) == 0)
+            continue;
+        for (size_t i = 0; i <= most_a && i + j < best; i++)
+            if (three(a + i) == three(b + j)) {
+                best = i + j;
                 *skip_a = i;
-                *skip_b = both - i;
-                return true;
+                *skip_b = j;
             }
-    return false;
+    }
+    return best != SIZE_MAX;
 }
 
 enum { SHARED = 1, BREAK = 2 /* in front of the byte, others have something */ }; /* marks */
@@ -324,7 +348,8 @@ bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct f
         return false;
     for (size_t i = 0; i < s->len.n; i++)
         values += s->len.p[i] < 0x80;
-    if (values < FEWEST || (!take_sample(&sample, s, values, 0) && !take_sample(&sample, s, values, values / 2)))
+    if (values < FEWEST || s->str.n < values * SHORTEST ||
+        (!take_sample(&sample, s, values, 0) && !take_sample(&sample, s, values, values / 2)))
         return false;
     for (unsigned trial = 1;; trial++) {
         fields_bufs_keep(b, SIZE_MAX);
