@@ -1,6 +1,7 @@
 """The main job on real servers: changes of every common kind and type reach PostgreSQL as they are at the source."""
 import json
 import os
+import random
 import subprocess
 import time
 
@@ -66,6 +67,40 @@ def test_common_types(lab):
             "DELETE FROM types WHERE id = 3")
     once(lab)
     lab.assert_equal("types", "donor")
+    lab.assert_counts()
+
+
+@TWO
+def test_strings_that_are_alike(lab):
+    """UUIDs, hashes, documents, addresses in bulk, odd ones among them: what the log holds by digits and fields arrives as it is, from
+    inserts, updates and deletes, and takes little room."""
+    r = random.Random(6)
+    lab.sql("CREATE TABLE alike (id INT PRIMARY KEY, uuid CHAR(36), sha VARCHAR(40) CHARACTER SET ascii, pin VARCHAR(12), mail VARCHAR(80), doc JSON, "
+            "note TEXT, bin VARBINARY(40)) CHARACTER SET utf8mb4")
+    rows, text = [], 0
+    for i in range(4000):
+        h = f"{r.getrandbits(160):040x}"
+        row = [i, f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{h[16:20]}-{h[20:32]}", h, f"{r.randrange(10**12):012}", f"customer.{r.randrange(50000)}@example.com",
+               json.dumps({"id": i, "ok": r.random() < 0.5, "tags": [r.choice(["red", "größe", "blue"]), r.randrange(9)], "price": r.randrange(10**4) / 100}),
+               f"ref {h[:8].upper()} batch {i // 50}", h.encode()]
+        text += sum(len(str(v)) for v in row[1:])
+        for k in range(1, 8):
+            if r.random() < 0.02:
+                row[k] = r.choice([None, "null" if k == 5 else "", '{"id": 7}' if k == 5 else row[k][:-1]])
+        rows.append(row)
+    c = lab.source.connect(lab.db)
+    with c.cursor() as cur:
+        for lo in range(0, 4000, 500):
+            cur.executemany("INSERT INTO alike VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", rows[lo:lo + 500])
+    c.close()
+    once(lab)
+    lab.assert_equal("alike")
+    size = sum(f.stat().st_size for f in lab.slot.glob("*.seg"))
+    assert size < text * 0.45, f"{size} bytes for {text} of text"
+    lab.sql("UPDATE alike SET doc = JSON_SET(doc, '$.price', id % 7), pin = REVERSE(pin), note = CONCAT(note, '!') WHERE id % 3 = 0",
+            "UPDATE alike SET uuid = REVERSE(uuid), sha = UPPER(sha), mail = NULL WHERE id % 7 = 0", "DELETE FROM alike WHERE id % 5 = 0")
+    once(lab)
+    lab.assert_equal("alike")
     lab.assert_counts()
 
 
