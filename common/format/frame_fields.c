@@ -228,9 +228,10 @@ FRAME_PART_HOT size_t find(const struct literal *l, const uint8_t *p, size_t n, 
 FRAME_PART_HOT bool take_fields(const struct sentence *s, struct bytes v, const uint8_t *end, struct bytes *out)
 {
     const struct literal *before = &s->lits[0], *behind = &s->lits[s->fields];
+    if (v.n < before->n + behind->n)
+        return false;
     const uint8_t *p = v.p + before->n, *stop = v.p + v.n - behind->n;
-    if (v.n < before->n + behind->n || !is_literal(before, v.p, (size_t)(end - v.p)) ||
-        !is_literal(behind, stop, (size_t)(end - stop)))
+    if (!is_literal(before, v.p, (size_t)(end - v.p)) || !is_literal(behind, stop, (size_t)(end - stop)))
         return false;
     for (unsigned i = 1; i < s->fields; i++) {
         size_t n = (size_t)(stop - p), at = find(&s->lits[i], p, n, (size_t)(end - p));
@@ -353,6 +354,7 @@ bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct f
         return false;
     for (unsigned trial = 1;; trial++) {
         fields_bufs_keep(b, SIZE_MAX);
+        odd = (struct bytes){ 0 }; /* the one before is of no use again */
         if (!sentence_of(&sentence, sample.first, sample.marks))
             return false;
         if (divide(&sentence, s, values, b, &odd))

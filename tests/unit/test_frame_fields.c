@@ -147,6 +147,20 @@ static void others(void)
     CHECK(plain >= 3, "%zu stand in full", plain);
 }
 
+/* A string that is another in one byte of what all share, wherever that is, stays another. */
+static void one_byte(void)
+{
+    struct strings *s = written_all("<in front of the first: %p and between the two: %p, then the end of it>", 100);
+    enum { CHANGED = 50 }; /* none of those by which the others are measured */
+    size_t tail;
+    for (unsigned i = 0; i < s->v[CHANGED].u.str.n; i++) {
+        s->bytes[CHANGED][i] ^= 1;
+        there_and_back(s, INSERTS, "one byte", &tail);
+        s->bytes[CHANGED][i] ^= 1;
+    }
+    free(s);
+}
+
 /* Documents that come again and again are found by zstd as a whole. */
 static void repeated(void)
 {
@@ -375,6 +389,7 @@ int main(void)
 {
     patterns();
     others();
+    one_byte();
     repeated();
     numbers();
     anything();
