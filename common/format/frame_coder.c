@@ -52,8 +52,7 @@ void frame_coder_free(struct frame_coder *c)
     free(c);
 }
 
-/* One huge row must not hold its memory for ever. */
-static void let_go(struct frame_coder *c)
+void frame_coder_let_go(struct frame_coder *c)
 {
     struct buf *all[] = { &c->out, &c->new_state, &c->old_state, &c->tail.bytes, &c->tail.sizes };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -129,7 +128,7 @@ bool frame_coder_code(struct frame_coder *c, struct bytes payload, const struct 
     bool worth = false;
     *coded = payload;
     *tail = 0;
-    let_go(c);
+    frame_coder_let_go(c);
     if (n > c->cap_sums) {
         struct table_counts *p = realloc(c->sums, n * sizeof *p);
         if (p == NULL)

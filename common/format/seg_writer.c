@@ -276,7 +276,9 @@ bool seg_writer_encode(struct seg_writer *w, const struct frame_info *info, stru
         return false;
     int64_t compressing = clock_mono_us();
     size_t before = out->n;
-    if (!zblock_write(w->z, f->type, &f->info, coded, out, err))
+    bool ok = zblock_write(w->z, f->type, &f->info, coded, out, err);
+    frame_coder_let_go(w->coder);
+    if (!ok)
         return false;
     f->stored_size = (uint32_t)(out->n - before - ZB_HEADER_SIZE);
     f->raw_size = (uint32_t)coded.n;

@@ -12,5 +12,7 @@ void frame_coder_free(struct frame_coder *c);
  * where there is nothing to gain; *tail: bytes at its end that compressing would not make fewer. */
 bool frame_coder_code(struct frame_coder *c, struct bytes payload, const struct relation_table *rels,
                       struct bytes *coded, uint32_t *tail, struct err *err);
+/* What was coded is of no use any more: one huge row must not hold its memory until the next frame comes. */
+void frame_coder_let_go(struct frame_coder *c);
 
 #endif
