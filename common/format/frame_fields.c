@@ -339,18 +339,66 @@ static bool write_numbers(const struct frame_part *f, struct frame_part *as, str
     return true;
 }
 
+/* Strings of one length, for which odd ones of other lengths are left out, so that these do not keep digits from being coded. False: all have one length,
+ * or too many have another one. */
+static bool one_length(const struct strings *s, size_t values, struct fields_bufs *b)
+{
+    struct strings_walk w = { s->len.p, s->str.p };
+    const uint8_t *end = s->str.p + s->str.n;
+    size_t others = 0, gap = 0, ignored = 0;
+    size_t first = strings_next(&w).n, second = strings_next(&w).n, third = strings_next(&w).n;
+    size_t len = first == second || first == third ? first : second; /* what two of three have */
+    w = (struct strings_walk){ s->len.p, s->str.p };
+    fields_bufs_keep(b, SIZE_MAX);
+    for (size_t i = 0; i < values; i++) {
+        struct bytes v = strings_next(&w);
+        bool same = v.n == len;
+        if (!same && (++others > FEWEST / 8 + i / 8 || !frame_part_varint(&b->others_at, gap, &ignored)))
+            return false;
+        if (!frame_part_str(same ? &b->fields[0] : &b->others, v.p, v.n, (size_t)(end - v.p), &ignored))
+            return false;
+        gap = same ? gap + 1 : 0;
+    }
+    return others != 0;
+}
+
+static void write_shared(const struct strings *s, const struct sentence *sentence, const struct fields_bufs *b,
+                         struct buf *out)
+{
+    strings_begin(s, PART_FIELDS, out);
+    buf_varint(out, sentence->fields);
+    for (unsigned i = 0; i <= sentence->fields; i++)
+        buf_blob(out, bytes_of(sentence->lits[i].p, sentence->lits[i].n));
+    buf_blob(out, buf_view(&b->others_at));
+    buf_blob(out, buf_view(&b->others.a));
+    buf_blob(out, buf_view(&b->others.b));
+}
+
+static bool write_digits(const struct frame_part *f, struct frame_tail *tail, struct buf *out)
+{
+    struct strings as = { .mode = FIELD_STRINGS, .len = buf_view(&f->a), .str = buf_view(&f->b) };
+    return frame_digits_write(&as, tail, out);
+}
+
 bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct frame_tail *tail, struct buf *out)
 {
     struct sample sample;
-    struct sentence sentence;
-    struct bytes odd = { 0 };
-    size_t values = 0;
+    struct sentence sentence = { .fields = 1 };
+    struct bytes odd;
+    size_t values = 0, before = out->n;
     if (s->str.n < FEWEST_BYTES)
         return false;
     for (size_t i = 0; i < s->len.n; i++)
         values += s->len.p[i] < 0x80;
-    if (values < FEWEST || s->str.n < values * SHORTEST ||
-        (!take_sample(&sample, s, values, 0) && !take_sample(&sample, s, values, values / 2)))
+    if (values < FEWEST || s->str.n < values * SHORTEST)
+        return false;
+    if (one_length(s, values, b)) {
+        write_shared(s, &sentence, b, out);
+        if (write_digits(&b->fields[0], tail, out))
+            return true;
+        out->n = before;
+    }
+    if (!take_sample(&sample, s, values, 0) && !take_sample(&sample, s, values, values / 2))
         return false;
     for (unsigned trial = 1;; trial++) {
         fields_bufs_keep(b, SIZE_MAX);
@@ -362,21 +410,14 @@ bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct f
         if (odd.p == NULL || trial == TRIALS || !keep_shared(sample.first, sample.marks, odd))
             return false;
     }
-    strings_begin(s, PART_FIELDS, out);
-    buf_varint(out, sentence.fields);
-    for (unsigned i = 0; i <= sentence.fields; i++)
-        buf_blob(out, bytes_of(sentence.lits[i].p, sentence.lits[i].n));
-    buf_blob(out, buf_view(&b->others_at));
-    buf_blob(out, buf_view(&b->others.a));
-    buf_blob(out, buf_view(&b->others.b));
+    write_shared(s, &sentence, b, out);
     for (unsigned i = 0; i < sentence.fields; i++) {
         const struct frame_part *f = &b->fields[i];
-        struct strings as = { .mode = FIELD_STRINGS, .len = buf_view(&f->a), .str = buf_view(&f->b) };
-        if (frame_digits_write(&as, tail, out) || write_numbers(f, &b->number, out))
+        if (write_digits(f, tail, out) || write_numbers(f, &b->number, out))
             continue;
         buf_u8(out, FIELD_STRINGS);
-        buf_blob(out, as.len);
-        buf_blob(out, as.str);
+        buf_blob(out, buf_view(&f->a));
+        buf_blob(out, buf_view(&f->b));
     }
     return true;
 }

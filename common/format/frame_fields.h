@@ -21,7 +21,8 @@ struct fields_bufs {
 };
 void fields_bufs_keep(struct fields_bufs *b, size_t most); /* frees what is larger than most bytes */
 void fields_bufs_free(struct fields_bufs *b);
-/* Writes the part when its strings share a quarter at least, and do not repeat as a whole; false: nothing was written. b: for the function's own use;
+/* Writes the part when its strings, but for a few, have one length and differ in digits, or share a quarter at least and do not repeat as a whole; false: nothing
+ * was written. b: for the function's own use;
  * a failed allocation is left in out. */
 bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct frame_tail *tail, struct buf *out);
 

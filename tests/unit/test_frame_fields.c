@@ -211,6 +211,25 @@ static void one_byte(void)
     free(s);
 }
 
+/* Digits of one length, and others among them: those are coded, these stand in full. */
+static void odd_lengths(void)
+{
+    static const char *const odd[] = { "", "n/a", "0", "00000000-0000", "longer than all of the others are, by far" };
+    static const char *const all[] = { "%h%h%h%h%h%h%h%h-%h%h%h%h-%h%h%h%h", "%d%d%d%d%d%d%d%d%d%d%d%d" };
+    static const unsigned every[] = { 3, 11, 50, 399 };
+    for (unsigned a = 0; a < 2; a++)
+        for (unsigned e = 0; e < 4; e++)
+            for (unsigned from = 0; from < 3; from++) {
+                struct strings *s = written_all(all[a], ROWS);
+                for (unsigned i = from; i < ROWS; i += every[e])
+                    set(s, i, odd[i % 5], strlen(odd[i % 5]));
+                size_t took = room(s, all[a]), sum = total(s);
+                CHECK(every[e] < 9 || took < sum * 62 / 100, "%s, one of %u from %u: %zu bytes of %zu", all[a],
+                      every[e], from, took, sum);
+                free(s);
+            }
+}
+
 /* Documents that come again and again are found by zstd as a whole. */
 static void repeated(void)
 {
@@ -488,6 +507,7 @@ int main(void)
     left_out();
     long_ones();
     one_byte();
+    odd_lengths();
     repeated();
     numbers();
     anything();
