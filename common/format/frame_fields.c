@@ -380,24 +380,26 @@ static bool write_digits(const struct frame_part *f, struct frame_tail *tail, st
     return frame_digits_write(&as, tail, out);
 }
 
-bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct frame_tail *tail, struct buf *out)
+static bool by_length(const struct strings *s, size_t values, struct fields_bufs *b, struct frame_tail *tail,
+                      struct buf *out)
+{
+    struct sentence sentence = { .fields = 1 };
+    size_t before = out->n;
+    if (!one_length(s, values, b))
+        return false;
+    write_shared(s, &sentence, b, out);
+    if (write_digits(&b->fields[0], tail, out))
+        return true;
+    out->n = before;
+    return false;
+}
+
+static bool by_fields(const struct strings *s, size_t values, struct fields_bufs *b, struct frame_tail *tail,
+                      struct buf *out)
 {
     struct sample sample;
-    struct sentence sentence = { .fields = 1 };
+    struct sentence sentence;
     struct bytes odd;
-    size_t values = 0, before = out->n;
-    if (s->str.n < FEWEST_BYTES)
-        return false;
-    for (size_t i = 0; i < s->len.n; i++)
-        values += s->len.p[i] < 0x80;
-    if (values < FEWEST || s->str.n < values * SHORTEST)
-        return false;
-    if (one_length(s, values, b)) {
-        write_shared(s, &sentence, b, out);
-        if (write_digits(&b->fields[0], tail, out))
-            return true;
-        out->n = before;
-    }
     if (!take_sample(&sample, s, values, 0) && !take_sample(&sample, s, values, values / 2))
         return false;
     for (unsigned trial = 1;; trial++) {
@@ -420,6 +422,18 @@ bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct f
         buf_blob(out, buf_view(&f->b));
     }
     return true;
+}
+
+bool frame_fields_write(const struct strings *s, struct fields_bufs *b, struct frame_tail *tail, struct buf *out)
+{
+    size_t values = 0;
+    if (s->str.n < FEWEST_BYTES)
+        return false;
+    for (size_t i = 0; i < s->len.n; i++)
+        values += s->len.p[i] < 0x80;
+    if (values < FEWEST || s->str.n < values * SHORTEST)
+        return false;
+    return by_fields(s, values, b, tail, out) || by_length(s, values, b, tail, out);
 }
 
 /* --- reading --- */
