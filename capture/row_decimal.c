@@ -116,6 +116,12 @@ static uint8_t *put_first(uint8_t *to, uint32_t v)
     return digits_put(to, v, digits_of(v));
 }
 
+static size_t bad_group(struct cur *c)
+{
+    cur_fail(c, "not a DECIMAL: too many digits in a group");
+    return 0;
+}
+
 size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale, char out[ROW_DECIMAL_TEXT_MAX])
 {
     struct groups g;
@@ -130,6 +136,8 @@ size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale
     first = to;
     for (; whole > 0 && v == 0; whole--)
         any = v = group(&g, GROUP_DIGITS);
+    if (g.bad) /* out has room for as many digits as there may be */
+        return bad_group(c);
     to = put_first(to, v);
     for (; whole > 0; whole--) {
         v = group(&g, GROUP_DIGITS);
@@ -143,10 +151,8 @@ size_t row_decimal_decode_text(struct cur *c, unsigned precision, unsigned scale
     }
     any |= v = group(&g, more);
     to = digits_put(to, v, more);
-    if (g.bad) {
-        cur_fail(c, "not a DECIMAL: too many digits in a group");
-        return 0;
-    }
+    if (g.bad)
+        return bad_group(c);
     size_t n = (size_t)(to - (uint8_t *)out);
     if (g.negative && any == 0) {
         n--;

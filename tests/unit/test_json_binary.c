@@ -40,6 +40,11 @@ static const struct {
     { "0f 10 01 05", "\"base64:type16:BQ==\"", NULL },
     { "0f fd 02 6869", "\"hi\"", NULL },
     { "0f f6 04 0302 8132", "1.50", NULL },
+    /* groups with more digits than they have, which took more room than a decimal may: alone, and in an array */
+    { "0f f6 27 5101 00000000000000000000000000000000000000000000000000000000000000000000000000", NULL,
+      "not a decimal" },
+    { "02 0100 3000 0f 0700 f6 27 5101 00000000000000000000000000000000000000000000000000000000000000000000000000",
+      NULL, "not a decimal" },
     { "0f f6 03 0302 81", NULL, "not a decimal" },
     { "0f f6 05 0302 8132 00", NULL, "not a decimal" },
     { "0f f6 02 4200", NULL, "not a decimal" },
