@@ -35,8 +35,8 @@ struct form {
 };
 
 static const uint8_t decimal_bytes[GROUP] = { 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 5, 6, 6, 7 }; /* of n digits */
-#define HALF_END UINT64_C(100000000)                                                            /* 10^8, */
-#define DECIMAL_END (HALF_END * HALF_END)
+#define HALF_END UINT64_C(100000000)                                                            /* 10^8 */
+
 /* Sets the rest from len, base (with marks) and mark. */
 static void form_finish(struct form *f)
 {
@@ -102,27 +102,55 @@ static unsigned kind_of(uint8_t c)
     return c >= 'a' && c <= 'f' ? LOWER : c >= 'A' && c <= 'F' ? UPPER : OTHER;
 }
 
-/* The form of SAMPLE strings, each step bytes behind the one before. False: they differ in more than digits, or hardly: zstd does better then. */
-static bool form_of(struct form *f, const uint8_t *s, unsigned len, size_t step)
+/* Of eight places from s on, each in its byte: in how many of the SAMPLE strings there, each step bytes behind the one before, the character is that of the
+ * one before; *odd: whether it is not always a decimal digit. Behind end nothing may be read. */
+FRAME_PART_HOT uint64_t compare8(const uint8_t *s, size_t step, const uint8_t *end, uint64_t *odd)
 {
-    unsigned kinds = 0, digits = 0, equal = 0;
+    const uint64_t ones = UINT64_C(0x0101010101010101), low = ones * 0x7f;
+    uint64_t before = 0, same = 0;
+    *odd = 0;
+    for (unsigned k = 0; k < SAMPLE; k++, s += step) {
+        uint64_t v = 0;
+        if (end - s >= 8)
+            v = strings_load(s);
+        else
+            for (unsigned i = 0; s + i < end; i++)
+                v |= (uint64_t)s[i] << (8 * i);
+        uint64_t other = v ^ before, digit = v ^ (ones * '0');
+        same += k == 0 ? 0 : ~(((other & low) + low) | other) >> 7 & ones;
+        *odd |= (((digit & low) + ones * (0x80 - 10)) | digit) >> 7 & ones;
+        before = v;
+    }
+    return same;
+}
+
+/* The kinds of the SAMPLE characters from c on. */
+static unsigned kinds_of(const uint8_t *c, size_t step)
+{
+    unsigned kinds = 0;
+    for (unsigned k = 0; k < SAMPLE; k++)
+        kinds |= kind_of(c[k * step]);
+    return kinds;
+}
+
+/* The form of SAMPLE strings, each step bytes behind the one before. False: they differ in more than digits, or hardly: zstd does better then. */
+static bool form_of(struct form *f, const uint8_t *s, unsigned len, size_t step, const uint8_t *end)
+{
+    unsigned kinds = DECIMAL, digits = 0, equal = 0;
+    uint64_t same = 0, odd = 0;
     f->len = len;
-    for (unsigned i = 0; i < len; i++) {
-        const uint8_t *c = s + i;
-        unsigned here = kind_of(*c), same = 0;
-        for (unsigned k = 1; k < SAMPLE; k++, c += step) {
-            same += c[0] == c[step];
-            here |= kind_of(c[step]);
-        }
+    for (unsigned i = 0; i < len; i++, same >>= 8, odd >>= 8) {
+        if (i % 8 == 0)
+            same = compare8(s + i, step, end, &odd);
         f->base[i] = MARK_DECIMAL;
-        if (same == SAMPLE - 1) {
-            if (*c >= MARK_UPPER)
+        if ((same & 0xff) == SAMPLE - 1) {
+            if (s[i] >= MARK_UPPER)
                 return false;
-            f->base[i] = *c;
+            f->base[i] = s[i];
             continue;
         }
-        kinds |= here;
-        equal += same;
+        kinds |= (odd & 0xff) != 0 ? kinds_of(s + i, step) : 0;
+        equal += (unsigned)(same & 0xff);
         digits++;
         if ((kinds & OTHER) != 0 || (kinds & (LOWER | UPPER)) == (LOWER | UPPER))
             return false;
@@ -242,7 +270,7 @@ bool frame_digits_write(const struct strings *s, struct frame_tail *tail, struct
     unsigned len = 0;
     struct form f;
     size_t values = same_lengths(s->len, &len);
-    if (values == 0 || !form_of(&f, s->str.p, len, values / SAMPLE * len))
+    if (values == 0 || !form_of(&f, s->str.p, len, values / SAMPLE * len, s->str.p + s->str.n))
         return false;
     uint8_t form[FORM_MOST];
     memcpy(form, f.base, len);
