@@ -1,6 +1,7 @@
 /* frame_fields.c - strings by the fields in which they differ (frame_fields.h). */
 #include "frame_fields.h"
 
+#include "digits.h"
 #include "frame.h"
 
 enum {
@@ -445,32 +446,6 @@ struct field {
     const uint64_t *numbers; /* FIELD_NUMBERS */
 };
 
-static unsigned digits_of(uint64_t v)
-{
-    static const uint64_t powers[] = { 0,
-                                       10,
-                                       100,
-                                       1000,
-                                       10000,
-                                       100000,
-                                       1000000,
-                                       10000000,
-                                       100000000,
-                                       1000000000,
-                                       10000000000,
-                                       100000000000,
-                                       1000000000000,
-                                       10000000000000,
-                                       100000000000000,
-                                       1000000000000000,
-                                       10000000000000000,
-                                       100000000000000000,
-                                       1000000000000000000,
-                                       UINT64_C(10000000000000000000) };
-    unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1), n = bits * 1233 >> 12; /* log10(2) */
-    return n + (v >= powers[n]);
-}
-
 static bool read_numbers(struct cur *c, struct arena *a, size_t n, struct field *f, size_t *size, struct err *err)
 {
     struct cur in = cur_over(cur_blob(c));
@@ -564,9 +539,7 @@ FRAME_PART_HOT uint8_t *put_number(uint8_t *to, uint64_t v)
         strings_store(to, strings_unpack8((uint32_t)v, true) >> (64 - 8 * n) | UINT64_C(0x3030303030303030));
         return to + n;
     }
-    for (unsigned i = n; i-- > 0; v /= 10)
-        to[i] = (uint8_t)('0' + v % 10);
-    return to + n;
+    return digits_put(to, v, n);
 }
 
 /* lits: each with PUT_SLACK bytes behind it. */
