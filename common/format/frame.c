@@ -206,34 +206,24 @@ static bool read_near(struct cur *c, struct arena *a, uint32_t n, const struct p
 /* Strings of one form, as the numbers that their digits make. False: out of memory. */
 static bool read_digits(struct cur *c, struct arena *a, uint32_t n, struct part *p, struct err *err)
 {
-    struct bytes form = cur_blob(c), packed = cur_blob(c);
-    size_t values = n, len, each;
+    size_t values = n;
     for (uint32_t i = 0; p->state != NULL && i < n; i++)
         values -= p->state[i] != ST_VALUE;
-    const char *why = c->why != NULL ? c->why : frame_digits_check(form, &len, &each);
-    if (why == NULL && values > FRAME_RAW_MAX / len)
-        why = "more text than a frame may hold";
-    if (why == NULL && packed.n == 0 && values <= cur_left(c) / each)
-        packed = cur_take_last(c, values * each);
-    if (why == NULL && (packed.n / each != values || packed.n % each != 0))
-        why = "more or fewer digits than rows";
-    if (why != NULL) {
-        cur_fail(c, why);
+    struct digits_in in;
+    frame_digits_take(c, values, &in);
+    if (c->why != NULL)
         return true;
-    }
     struct span *spans = arena_alloc(a, (size_t)n * sizeof *spans, err);
-    uint8_t *bytes = spans == NULL ? NULL : arena_alloc(a, values * len + FRAME_DIGITS_SLACK, err);
+    uint8_t *bytes = spans == NULL ? NULL : arena_alloc(a, values * in.len + FRAME_DIGITS_SLACK, err);
     if (bytes == NULL)
         return false;
     uint32_t at = 0;
     for (uint32_t i = 0; i < n; i++)
         if (p->state == NULL || p->state[i] == ST_VALUE) {
-            spans[i] = (struct span){ at, (uint32_t)len };
-            at += (uint32_t)len;
+            spans[i] = (struct span){ at, (uint32_t)in.len };
+            at += (uint32_t)in.len;
         }
-    why = frame_digits_read(form, packed, values, bytes);
-    if (why != NULL)
-        cur_fail(c, why);
+    frame_digits_read(&in, c, bytes);
     p->v.s = spans;
     p->bytes = bytes;
     return true;

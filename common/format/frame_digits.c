@@ -4,6 +4,8 @@
  * moved together and taken eight at a time, in one register. */
 #include "frame_digits.h"
 
+#include "frame.h"
+
 enum {
     MARK_DECIMAL = 0xff, /* in a form: a digit stands here. No text in UTF-8 has these bytes */
     MARK_LOWER = 0xfe,
@@ -329,15 +331,21 @@ static const char *form_read(struct form *f, struct bytes in)
     return NULL;
 }
 
-const char *frame_digits_check(struct bytes form, size_t *len, size_t *packed)
+void frame_digits_take(struct cur *c, size_t values, struct digits_in *out)
 {
-    struct form f;
-    const char *why = form_read(&f, form);
-    if (why == NULL) {
-        *len = f.len;
-        *packed = f.bytes;
-    }
-    return why;
+    struct form f = { 0 };
+    *out = (struct digits_in){ .form = cur_blob(c), .values = values };
+    out->packed = cur_blob(c);
+    const char *why = c->why != NULL ? c->why : form_read(&f, out->form);
+    out->len = f.len;
+    if (why == NULL && values > FRAME_RAW_MAX / f.len)
+        why = "more text than a frame may hold";
+    if (why == NULL && out->packed.n == 0 && values <= cur_left(c) / f.bytes)
+        out->packed = cur_take_last(c, values * f.bytes);
+    if (why == NULL && (out->packed.n / f.bytes != values || out->packed.n % f.bytes != 0))
+        why = "more or fewer digits than rows";
+    if (why != NULL)
+        cur_fail(c, why);
 }
 
 /* One block of a string, of its digits and what it shares with the others. */
@@ -403,11 +411,13 @@ FRAME_PART_HOT const char *unpack(const struct form *f, bool decimal, struct byt
     return NULL;
 }
 
-const char *frame_digits_read(struct bytes form, struct bytes packed, size_t values, uint8_t *to)
+void frame_digits_read(const struct digits_in *in, struct cur *c, uint8_t *to)
 {
     struct form f;
-    const char *why = form_read(&f, form);
+    const char *why = form_read(&f, in->form);
+    if (why == NULL)
+        why = f.mark == MARK_DECIMAL ? unpack(&f, true, in->packed, in->values, to)
+                                     : unpack(&f, false, in->packed, in->values, to);
     if (why != NULL)
-        return why;
-    return f.mark == MARK_DECIMAL ? unpack(&f, true, packed, values, to) : unpack(&f, false, packed, values, to);
+        cur_fail(c, why);
 }

@@ -18,11 +18,15 @@ bool frame_digits_write(const struct strings *s, struct frame_tail *tail, struct
 /* The tail as it lies in a payload: the last part's bytes first, so that a reader of the parts finds each one's at the end of what is left. */
 void frame_tail_write(const struct frame_tail *t, struct buf *out);
 
+struct digits_in {
+    struct bytes form, packed;
+    size_t values, len; /* strings, bytes of each */
+};
+/* Form and numbers of so many strings, the numbers from here or from the end of what is left. A fault of the input is left in c. */
+void frame_digits_take(struct cur *c, size_t values, struct digits_in *out);
 enum { FRAME_DIGITS_SLACK = 32 };
-/* Of strings of a form: the bytes of each, and of its numbers in the tail. Returns what is wrong with the form, or NULL. */
-const char *frame_digits_check(struct bytes form, size_t *len, size_t *packed);
-/* After that: the strings, one behind the other; at to there is room for FRAME_DIGITS_SLACK bytes more than they take. Returns what is wrong with
- * the digits, or NULL. */
-const char *frame_digits_read(struct bytes form, struct bytes packed, size_t values, uint8_t *to);
+/* After that: the strings, one behind the other; at to there is room for FRAME_DIGITS_SLACK bytes more than they take, which is at most
+ * FRAME_RAW_MAX. Digits that are none are left in c. */
+void frame_digits_read(const struct digits_in *in, struct cur *c, uint8_t *to);
 
 #endif

@@ -469,27 +469,17 @@ static bool read_numbers(struct cur *c, struct arena *a, size_t n, struct field 
 
 static bool read_digits(struct cur *c, struct arena *a, size_t n, struct field *f, size_t *size, struct err *err)
 {
-    struct bytes form = cur_blob(c), packed = cur_blob(c);
-    size_t each;
-    const char *why = c->why != NULL ? c->why : frame_digits_check(form, &f->fixed, &each);
-    if (why == NULL && n > FRAME_RAW_MAX / f->fixed)
-        why = "more text than a frame may hold";
-    if (why == NULL && packed.n == 0 && n <= cur_left(c) / each)
-        packed = cur_take_last(c, n * each);
-    if (why == NULL && (packed.n / each != n || packed.n % each != 0))
-        why = "more or fewer digits than rows";
-    if (why != NULL) {
-        cur_fail(c, why);
+    struct digits_in in;
+    frame_digits_take(c, n, &in);
+    if (c->why != NULL)
         return true;
-    }
-    uint8_t *to = arena_alloc(a, n * f->fixed + FRAME_DIGITS_SLACK, err);
+    uint8_t *to = arena_alloc(a, n * in.len + FRAME_DIGITS_SLACK, err);
     if (to == NULL)
         return false;
-    why = frame_digits_read(form, packed, n, to);
-    if (why != NULL)
-        cur_fail(c, why);
-    f->str = cur_over(bytes_of(to, n * f->fixed));
-    *size += n * f->fixed;
+    frame_digits_read(&in, c, to);
+    f->fixed = in.len;
+    f->str = cur_over(bytes_of(to, n * in.len));
+    *size += n * in.len;
     return true;
 }
 

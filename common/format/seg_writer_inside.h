@@ -46,7 +46,8 @@ struct seg_writer {
     bool started, broken;
 };
 
-/* Appends a DATA frame to out; sets f->info, stored_size and raw_size. payload: as frame_builder made it, rels: what it uses. */
+/* Appends a frame of f->type to out; sets f->info, stored_size and raw_size. rels: what a DATA frame uses, whose payload, as frame_builder made it, is
+ * coded; else NULL. */
 bool seg_writer_encode(struct seg_writer *w, const struct frame_info *info, struct bytes payload,
                        const struct relation_table *rels, struct buf *out, struct segment_frame *f, struct err *err);
 /* Remembers a frame that is now in the file at f->offset. payload: of a DATA frame, as it was made or as it was
