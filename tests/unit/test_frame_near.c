@@ -154,6 +154,9 @@ static void near_where_it_may_not_be(void)
         }
         MUST(frame_add_commit(b, &(struct rec_commit){ .file = BYTES_LIT("f") }, &err));
         finish(b, &payload, &info);
+        MUST(frame_decode(buf_view(&payload), &info, frame_builder_relations(b), &f, &err));
+        frame_unref(f);
+        f = NULL;
         payload.n -= cases[i].ints ? 2 + rows : 3 + rows + 3 * rows; /* mode, lengths of the streams, the streams */
         buf_put(&payload, cases[i].part, cases[i].n);
         bool ok = frame_decode(buf_view(&payload), &info, frame_builder_relations(b), &f, &err);
